@@ -1,0 +1,189 @@
+/**
+ * One writer per directory. The lock is the file `.lock` with its holder's identity; it appears complete
+ * in one step (written under another name, then linked). The native engine also holds an
+ * open-file-description lock on it, which tells of a holder that another pid namespace hides.
+ */
+import { constants } from 'node:fs';
+import { link, open, rename, statfs } from 'node:fs/promises';
+import path from 'node:path';
+import type { Engine, FileLock } from '../engine/contract.js';
+import { toHoldfastError } from '../engine/system-error.js';
+import { HoldfastError } from '../errors.js';
+import { LOCK_NAME, TEMPORARY_PREFIX } from '../format/names.js';
+import { readSmallFile, removeFile, temporaryName, writeNewFile } from '../storage/local.js';
+import { currentProcess, isAlive, type ProcessIdentity, parseIdentity } from './process-identity.js';
+
+const MAX_LOCK_BYTES = 64 * 1024;
+const TAKEOVER_NAME = `${LOCK_NAME}-takeover`;
+
+/** File systems that one kernel mounts at a time: a holder from before a reboot is surely dead. */
+const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // XFS
+  0x9123683e, // btrfs
+  0x01021994, // tmpfs
+  0x794c7630, // overlayfs
+  0xf2f52010, // F2FS
+  0x2fc12fc1, // ZFS
+]);
+
+export class DirectoryLock {
+  private constructor(
+    private readonly file: string,
+    private readonly identity: ProcessIdentity,
+    private readonly fileLock: FileLock | undefined,
+  ) {}
+
+  /** Takes the lock of `directory`, from a dead holder if need be. Throws `ERR_LOCKED` naming the holder. */
+  static async acquire(directory: string, engine: Engine): Promise<DirectoryLock> {
+    const file = path.join(directory, LOCK_NAME);
+    const identity = await currentProcess(temporaryName(''));
+    try {
+      if (!(await tryCreate(file, identity))) await takeOver(file, identity, engine);
+      return new DirectoryLock(file, identity, holdOpen(engine, file));
+    } catch (error) {
+      throw toHoldfastError(error, `lock ${directory}`, { path: file });
+    }
+  }
+
+  /** Throws `ERR_LOCK_LOST` if the lock file is not this lock's any more. */
+  async assertHeld(): Promise<void> {
+    const holder = await readHolder(this.file);
+    if (holder?.token === this.identity.token) return;
+    throw new HoldfastError(
+      'ERR_LOCK_LOST',
+      `${this.file} was removed or taken over by another writer while this manager held it. Nothing was committed. Open the directory again, and let only one process write to it.`,
+      { path: this.file, holder },
+    );
+  }
+
+  /** Gives the lock up; removes the file only if it is still this lock's. */
+  async release(): Promise<void> {
+    const holder = await readHolder(this.file);
+    if (holder?.token === this.identity.token) await removeFile(this.file);
+    this.fileLock?.release();
+  }
+}
+
+/** Puts the lock in place unless one is there. */
+async function tryCreate(file: string, identity: ProcessIdentity): Promise<boolean> {
+  const temporary = path.join(path.dirname(file), temporaryName(`${TEMPORARY_PREFIX}lock-`));
+  const bytes = Buffer.from(`${JSON.stringify(identity)}\n`);
+  await writeNewFile(temporary, bytes);
+  try {
+    await link(temporary, file);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // ENOENT: the holder, sweeping leftovers, took our file for one. So there is a holder.
+    if (code === 'EEXIST' || code === 'ENOENT') return false;
+    // No hard links here (FAT, some network file systems): create the file itself, exclusively.
+    if (code === 'EPERM' || code === 'ENOTSUP' || code === 'EOPNOTSUPP' || code === 'ENOSYS' || code === 'EMLINK') {
+      return await createExclusively(file, bytes);
+    }
+    throw error;
+  } finally {
+    await removeFile(temporary);
+  }
+}
+
+async function createExclusively(file: string, bytes: Uint8Array): Promise<boolean> {
+  try {
+    const handle = await open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0), 0o644);
+    await handle.writeFile(bytes).finally(() => handle.close());
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/**
+ * Replaces the lock of a dead holder. A second file guards this, so that of several processes which
+ * all see a dead holder only one renames its lock away; every commit looks at the lock again.
+ */
+async function takeOver(file: string, identity: ProcessIdentity, engine: Engine): Promise<void> {
+  const guard = path.join(path.dirname(file), TAKEOVER_NAME);
+  await assertDead(file, engine);
+  if (!(await tryCreate(guard, identity))) {
+    await assertDead(guard, engine);
+    await removeFile(guard);
+    if (!(await tryCreate(guard, identity))) throw locked(guard, await readHolder(guard));
+  }
+  try {
+    // Under the guard the holder is looked at once more: somebody may have taken over just before.
+    await assertDead(file, engine);
+    const grave = path.join(path.dirname(file), temporaryName(`${TEMPORARY_PREFIX}lock-`));
+    await rename(file, grave).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+    await removeFile(grave);
+    if (!(await tryCreate(file, identity))) throw locked(file, await readHolder(file));
+  } finally {
+    await removeFile(guard);
+  }
+}
+
+async function readHolder(file: string): Promise<ProcessIdentity | undefined> {
+  try {
+    const bytes = await readSmallFile(file, MAX_LOCK_BYTES);
+    return bytes === undefined ? undefined : parseIdentity(Buffer.from(bytes).toString('utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Throws `ERR_LOCKED` unless the holder of `file` is certainly dead (or has just let go). */
+async function assertDead(file: string, engine: Engine): Promise<void> {
+  const holder = await readHolder(file);
+  if (holder === undefined) {
+    // Unreadable or gone. Gone is free; something that is not a lock is not ours to remove.
+    const there = await readSmallFile(file, MAX_LOCK_BYTES).then(
+      () => true,
+      () => false,
+    );
+    if (there) throw locked(file, undefined);
+    return;
+  }
+  const here = await currentProcess('');
+  if (holder.host !== here.host) throw locked(file, holder);
+  if (holder.bootId !== here.bootId) {
+    // The machine was restarted since. On a file system that several hosts may share, another host
+    // could carry the same name, so there only a person can decide.
+    const { type } = await statfs(file);
+    if (!LOCAL_FILE_SYSTEMS.has(type)) throw locked(file, holder);
+    return;
+  }
+  if (await isAlive(holder)) throw locked(file, holder);
+  if (isHeldOpen(engine, file)) throw locked(file, holder);
+}
+
+/** Whether some process, perhaps in another pid namespace, holds the lock file open. */
+function isHeldOpen(engine: Engine, file: string): boolean {
+  try {
+    engine.lockFile(file)?.release();
+    return false;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'EAGAIN' || code === 'EACCES';
+  }
+}
+
+/** The lock that the kernel drops when the process ends; file systems without it do not matter. */
+function holdOpen(engine: Engine, file: string): FileLock | undefined {
+  try {
+    return engine.lockFile(file);
+  } catch {
+    return undefined;
+  }
+}
+
+function locked(file: string, holder: ProcessIdentity | undefined): HoldfastError {
+  const who = holder === undefined ? 'an unknown writer' : `process ${holder.pid} on ${holder.host}`;
+  return new HoldfastError(
+    'ERR_LOCKED',
+    `${path.dirname(file)} is being written by ${who}. Wait until it closes the directory, or open with { readOnly: true }. If you are certain that it is dead, remove ${file}.`,
+    { path: file, ...(holder === undefined ? {} : { holder }) },
+  );
+}

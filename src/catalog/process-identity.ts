@@ -1,0 +1,54 @@
+/** Who a process is, so that another one can tell whether it still lives. */
+import { readFile } from 'node:fs/promises';
+import os from 'node:os';
+
+/** What a lock file holds. */
+export interface ProcessIdentity {
+  readonly host: string;
+  /** Changes with every boot; empty where the platform does not tell. */
+  readonly bootId: string;
+  readonly pid: number;
+  /** Clock ticks since boot when the process began: a pid may be used again, the pair not. */
+  readonly startTime: string;
+  /** Makes two locks of one process differ. */
+  readonly token: string;
+}
+
+/** The identity of this process. */
+export async function currentProcess(token: string): Promise<ProcessIdentity> {
+  return { host: os.hostname(), bootId: await bootId(), pid: process.pid, startTime: await startTimeOf(process.pid), token };
+}
+
+async function bootId(): Promise<string> {
+  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim();
+}
+
+/** Field 22 of /proc/PID/stat; empty where there is no such process or no /proc. */
+async function startTimeOf(pid: number): Promise<string> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  // The second field is the command in parentheses and may hold anything, so count from its end.
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+}
+
+/** What can be said about a process of this host and boot. */
+export async function isAlive({ pid, startTime }: ProcessIdentity): Promise<boolean> {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    // EPERM: it is there and belongs to somebody else.
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+  }
+  return startTime === '' || (await startTimeOf(pid)) === startTime;
+}
+
+/** Reads an identity from a lock file's JSON; `undefined` if it is not one. */
+export function parseIdentity(text: string): ProcessIdentity | undefined {
+  try {
+    const { host, bootId, pid, startTime, token } = JSON.parse(text) as Record<string, unknown>;
+    const strings = [host, bootId, startTime, token].every((value) => typeof value === 'string');
+    if (!strings || !Number.isSafeInteger(pid) || (pid as number) < 1) return undefined;
+    return { host, bootId, pid, startTime, token } as ProcessIdentity;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,58 @@
+/** Which checkpoints a directory holds, in commit order. */
+import type { Dirent } from 'node:fs';
+import path from 'node:path';
+import { toHoldfastError } from '../engine/system-error.js';
+import { HoldfastError } from '../errors.js';
+import { MANIFEST_NAME } from '../format/names.js';
+import { listDirectory } from '../storage/local.js';
+import { type CatalogEntry, inspectDirectory } from './checkpoint.js';
+
+/**
+ * Every checkpoint of `directory`, oldest commit first; those whose manifest cannot be read come
+ * before all others. Throws `ERR_NOT_FOUND` or `ERR_NOT_A_DIRECTORY`.
+ */
+export async function scanDirectory(directory: string): Promise<CatalogEntry[]> {
+  const entries: CatalogEntry[] = [];
+  for (const entry of await readEntries(directory)) {
+    if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
+    const candidate = path.join(directory, entry.name);
+    if (await isCheckpointDirectory(candidate)) entries.push(await inspectDirectory(candidate));
+  }
+  return entries.sort(bySequence);
+}
+
+async function readEntries(directory: string): Promise<Dirent[]> {
+  try {
+    return await listDirectory(directory);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') {
+      throw new HoldfastError('ERR_NOT_FOUND', `${directory} does not exist.`, { path: directory, cause: error });
+    }
+    if (code === 'ENOTDIR') {
+      throw new HoldfastError('ERR_NOT_A_DIRECTORY', `${directory} is a file; a directory of checkpoints was expected.`, {
+        path: directory,
+        cause: error,
+      });
+    }
+    throw toHoldfastError(error, `list ${directory}`, { path: directory });
+  }
+}
+
+/** True for a directory that holds `manifest.json` or a `.safetensors` file. */
+export async function isCheckpointDirectory(directory: string): Promise<boolean> {
+  try {
+    const entries = await listDirectory(directory);
+    return entries.some(({ name }) => name === MANIFEST_NAME || (name.endsWith('.safetensors') && !name.startsWith('.')));
+  } catch (error) {
+    // Gone between the listing and the look, by retention of the writer: it is no checkpoint any more.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw toHoldfastError(error, `list ${directory}`, { path: directory });
+  }
+}
+
+function bySequence(a: CatalogEntry, b: CatalogEntry): number {
+  const difference = (a.info.sequence ?? 0) - (b.info.sequence ?? 0);
+  if (difference !== 0) return difference;
+  return a.info.name < b.info.name ? -1 : 1;
+}

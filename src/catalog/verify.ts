@@ -1,0 +1,112 @@
+/** Verification of a directory of checkpoints, one checkpoint, or a bare safetensors file. */
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { DirectIo, Engine } from '../engine/contract.js';
+import type { Progress } from '../engine/progress.js';
+import { throwIfAborted, toHoldfastError } from '../engine/system-error.js';
+import { HoldfastError } from '../errors.js';
+import { MANIFEST_NAME } from '../format/names.js';
+import type { FileProblem } from './check-digest.js';
+import { readManifest } from './checkpoint.js';
+import { readBareHeader } from './read-bare.js';
+import { readCheckpoint, toProblem } from './read-checkpoint.js';
+import { isCheckpointDirectory, scanDirectory } from './scan.js';
+
+/** Something wrong, and where. */
+export interface Problem extends Omit<FileProblem, 'file'> {
+  /** Name of the checkpoint's directory; `null` for a bare file. */
+  readonly checkpoint: string | null;
+  readonly file: string | null;
+}
+
+/** What a verification found. */
+export interface VerifyReport {
+  readonly ok: boolean;
+  /** False for a bare safetensors file, which has a structure and no checksums. */
+  readonly checksummed: boolean;
+  readonly checked: { readonly checkpoints: number; readonly files: number; readonly tensors: number; readonly bytes: number };
+  readonly problems: readonly Problem[];
+  readonly seconds: number;
+  readonly bytesPerSecond: number;
+}
+
+export interface VerifyOptions {
+  readonly engine: Engine;
+  readonly direct: DirectIo;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+interface Tally {
+  checkpoints: number;
+  files: number;
+  tensors: number;
+  bytes: number;
+}
+
+/** Verifies whatever `target` is. Throws `ERR_NOT_FOUND`, `ERR_PERMISSION` or `ERR_ABORTED`; damage is reported. */
+export async function verifyTarget(target: string, options: VerifyOptions): Promise<VerifyReport> {
+  const started = performance.now();
+  const checked: Tally = { checkpoints: 0, files: 0, tensors: 0, bytes: 0 };
+  const problems: Problem[] = [];
+  const isDirectory = await isExistingDirectory(target);
+  if (!isDirectory) {
+    problems.push(...(await verifyBareFile(target, checked)));
+  } else if (await isCheckpointDirectory(target)) {
+    problems.push(...(await verifyCheckpoint(path.resolve(target), checked, options)));
+  } else {
+    for (const { info } of await scanDirectory(path.resolve(target))) {
+      throwIfAborted(options.signal, 'The verification');
+      problems.push(...(await verifyCheckpoint(info.path, checked, options)));
+    }
+  }
+  const seconds = (performance.now() - started) / 1000;
+  return {
+    ok: problems.length === 0,
+    checksummed: isDirectory,
+    checked,
+    problems,
+    seconds,
+    bytesPerSecond: seconds > 0 ? checked.bytes / seconds : 0,
+  };
+}
+
+async function isExistingDirectory(target: string): Promise<boolean> {
+  try {
+    return (await stat(target)).isDirectory();
+  } catch (error) {
+    throw toHoldfastError(error, `look at ${target}`, { path: target });
+  }
+}
+
+async function verifyCheckpoint(directory: string, checked: Tally, options: VerifyOptions): Promise<Problem[]> {
+  const checkpoint = path.basename(directory);
+  checked.checkpoints++;
+  try {
+    const manifest = await readManifest(directory);
+    const results = await readCheckpoint(directory, manifest, { ...options, load: false });
+    return results.flatMap(({ file, problems }) => {
+      checked.files++;
+      checked.tensors += file.tensors?.length ?? 0;
+      checked.bytes += file.bytes;
+      return problems.map((problem) => ({ ...problem, checkpoint }));
+    });
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || error.code === 'ERR_ABORTED' || error.code === 'ERR_DIRECT_IO') throw error;
+    return [{ ...toProblem(error, MANIFEST_NAME), checkpoint }];
+  }
+}
+
+async function verifyBareFile(file: string, checked: Tally): Promise<Problem[]> {
+  checked.files++;
+  try {
+    const { header, fileBytes } = await readBareHeader(file);
+    checked.tensors += header.tensors.length;
+    checked.bytes += fileBytes;
+    return [];
+  } catch (error) {
+    const failure = toHoldfastError(error, `read ${file}`, { path: file });
+    if (failure.code === 'ERR_PERMISSION' || failure.code === 'ERR_NOT_FOUND') throw failure;
+    return [{ ...toProblem(failure, path.basename(file)), checkpoint: null }];
+  }
+}

@@ -1,0 +1,143 @@
+/** Writes the data files of a checkpoint into its temporary directory, with their checksums. */
+import path from 'node:path';
+import type { DirectIo, Engine, FileDigest, FileWriter, HeldMemory } from '../engine/contract.js';
+import { type Progress, withProgress } from '../engine/progress.js';
+import { toHoldfastError } from '../engine/system-error.js';
+import { HoldfastError } from '../errors.js';
+import { crc32c, crcHex } from '../format/crc32c.js';
+import type { TensorFilePlan } from '../format/layout.js';
+import type { FileRole, ManifestFile } from '../format/manifest.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
+import type { StreamedData } from '../snapshot/source.js';
+import { writeNewFile } from '../storage/local.js';
+
+/** A file whose bytes are at hand. */
+export interface SmallFile {
+  readonly name: string;
+  readonly role: FileRole;
+  readonly bytes: Uint8Array;
+}
+
+export interface WriteOptions {
+  readonly engine: Engine;
+  readonly direct: DirectIo;
+  readonly chunkBytes: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+/** A written file: its entry in the manifest, and the figures of its pass. */
+export interface WrittenFile {
+  readonly file: ManifestFile;
+  readonly digest: FileDigest;
+}
+
+/**
+ * Streams one tensor file from the snapshot into `directory` and fsyncs it. `before` and `total` place
+ * its bytes within the whole save, for progress.
+ */
+export async function writeTensorFile(
+  directory: string,
+  plan: TensorFilePlan,
+  snapshot: Snapshot,
+  options: WriteOptions,
+  before: number,
+  total: number,
+): Promise<WrittenFile> {
+  const { engine, direct, chunkBytes, signal, onProgress } = options;
+  const spans = [plan.head.length, ...plan.tensors.map(({ bytes }) => bytes)];
+  let writer: FileWriter | undefined;
+  let phase: Progress['phase'] = 'write';
+  const measure = (): Progress => ({
+    phase,
+    bytes: before + (phase === 'sync' ? plan.bytes : Math.min(plan.bytes, writer?.writtenBytes() ?? 0)),
+    totalBytes: total,
+    file: plan.name,
+  });
+  try {
+    const digest = await withProgress(onProgress, measure, async () => {
+      writer = await engine.openWriter(path.join(directory, plan.name), { direct, chunkBytes, spans, signal });
+      await writeBytes(engine, writer, plan.head);
+      await writeTensors(engine, writer, plan, snapshot);
+      phase = 'sync';
+      const finishing = writer.finish();
+      writer = undefined;
+      return finishing;
+    });
+    return { file: toManifestFile(plan, chunkBytes, digest), digest };
+  } catch (error) {
+    await writer?.abandon();
+    throw toHoldfastError(error, `write ${plan.name}`, { file: plan.name });
+  }
+}
+
+/** All tensors of the file; memory in one batch, so that the engine can keep many operations in flight. */
+async function writeTensors(engine: Engine, writer: FileWriter, plan: TensorFilePlan, snapshot: Snapshot): Promise<void> {
+  let batch: HeldMemory[] = [];
+  for (const { name, bytes } of plan.tensors) {
+    const captured = snapshot.get(plan.role, name);
+    if (captured.kind === 'memory') {
+      batch.push(captured.held);
+      continue;
+    }
+    if (batch.length > 0) await writer.write(batch);
+    batch = [];
+    await writeStream(engine, writer, name, bytes, captured.stream);
+  }
+  if (batch.length > 0) await writer.write(batch);
+}
+
+async function writeStream(engine: Engine, writer: FileWriter, name: string, bytes: number, stream: StreamedData): Promise<void> {
+  let taken = 0;
+  const wrong = (actual: string) =>
+    new HoldfastError('ERR_SOURCE_LENGTH', `The stream of tensor ${JSON.stringify(name)} gave ${actual}, but its byteLength is ${bytes}.`, {
+      tensors: [name],
+      expected: bytes,
+      actual: taken,
+    });
+  for await (const chunk of stream) {
+    if (!ArrayBuffer.isView(chunk)) {
+      throw new HoldfastError('ERR_INVALID_TENSOR', `The stream of tensor ${JSON.stringify(name)} must give Uint8Array chunks.`, {
+        tensors: [name],
+      });
+    }
+    taken += chunk.byteLength;
+    if (taken > bytes) throw wrong('more bytes');
+    await writeBytes(engine, writer, chunk);
+  }
+  if (taken !== bytes) throw wrong(`${taken} bytes`);
+}
+
+async function writeBytes(engine: Engine, writer: FileWriter, { buffer, byteOffset, byteLength }: ArrayBufferView): Promise<void> {
+  if (byteLength === 0) return;
+  const held = engine.hold({ buffer: buffer as ArrayBuffer, byteOffset, byteLength });
+  try {
+    await writer.write([held]);
+  } finally {
+    held.release();
+  }
+}
+
+function toManifestFile(plan: TensorFilePlan, chunkBytes: number, digest: FileDigest): ManifestFile {
+  return {
+    name: plan.name,
+    role: plan.role,
+    bytes: plan.bytes,
+    crc32c: crcHex(digest.crc32c),
+    chunkBytes,
+    chunks: Array.from(digest.chunks, crcHex),
+    tensors: plan.tensors.map(({ name, offset, bytes }, i) => ({ name, offset, bytes, crc32c: crcHex(digest.spans[i + 1] as number) })),
+  };
+}
+
+/** Writes a small file and fsyncs it. */
+export async function writeSmallFile(directory: string, { name, role, bytes }: SmallFile, chunkBytes: number): Promise<ManifestFile> {
+  try {
+    await writeNewFile(path.join(directory, name), bytes);
+  } catch (error) {
+    throw toHoldfastError(error, `write ${name}`, { file: name });
+  }
+  const chunks: string[] = [];
+  for (let at = 0; at < bytes.length; at += chunkBytes) chunks.push(crcHex(crc32c(bytes.subarray(at, at + chunkBytes))));
+  return { name, role, bytes: bytes.length, crc32c: crcHex(crc32c(bytes)), chunkBytes, chunks };
+}

@@ -1,0 +1,106 @@
+/**
+ * What an engine does: stream memory into a new file and a file into memory, with checksums of every
+ * chunk, span and the whole from the same pass. The native engine (C++, direct I/O) and the portable
+ * one (pure TypeScript) do the same and write the same bytes.
+ */
+import type { DirectIo } from '../native.js';
+
+export type { DirectIo } from '../native.js';
+export type EngineName = 'native' | 'portable';
+
+/** A piece of memory: `byteLength` bytes of `buffer` from `byteOffset` on. */
+export interface MemoryRange {
+  readonly buffer: ArrayBuffer | SharedArrayBuffer;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
+/** Memory that an engine may read until `release()`. */
+export interface HeldMemory {
+  readonly byteLength: number;
+  /** False once the memory was detached, transferred or resized: what was read may not be what was meant. */
+  isIntact(): boolean;
+  release(): void;
+}
+
+/** Checksums and figures of one pass. CRCs are CRC32C as unsigned 32-bit numbers. */
+export interface FileDigest {
+  /** Length of the file, in bytes. */
+  readonly bytes: number;
+  readonly crc32c: number;
+  /** One per chunk; the last chunk may be shorter. */
+  readonly chunks: Uint32Array;
+  /** One per span, in order. */
+  readonly spans: Uint32Array;
+  /** Whether the page cache was bypassed, and if not, why. */
+  readonly direct: boolean;
+  readonly directReason: string;
+  /** Seconds of transfer and of fsync. */
+  readonly transferSeconds: number;
+  readonly syncSeconds: number;
+}
+
+export interface WriterOptions {
+  readonly direct: DirectIo;
+  readonly chunkBytes: number;
+  /** Lengths of consecutive spans, in bytes; their sum is the length of the file. */
+  readonly spans: readonly number[];
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A new file being written from its first byte to its last. */
+export interface FileWriter {
+  /** Appends held memory; resolves when it has been taken and may be released. */
+  write(pieces: readonly HeldMemory[]): Promise<void>;
+  /** Writes what is left, truncates to the exact length, fsyncs and closes. */
+  finish(): Promise<FileDigest>;
+  /** Stops and closes; the half-written file is left to its owner. Never rejects. */
+  abandon(): Promise<void>;
+  /** Bytes given to the operating system so far. */
+  writtenBytes(): number;
+}
+
+/** A span to be read: how many bytes, and where they go (nowhere: only the checksum is wanted). */
+export interface ReadSpan {
+  readonly bytes: number;
+  readonly into?: MemoryRange | undefined;
+}
+
+export interface ReadOptions {
+  readonly chunkBytes: number;
+  /** File offset of the first span; a multiple of chunkBytes. Default 0. */
+  readonly offset?: number;
+  readonly spans: readonly ReadSpan[];
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** An open file. */
+export interface FileReader {
+  /** Length when it was opened, in bytes. */
+  readonly bytes: number;
+  read(options: ReadOptions): Promise<FileDigest>;
+  /** Bytes read by the current `read` so far. */
+  readBytes(): number;
+  close(): Promise<void>;
+}
+
+export interface Engine {
+  readonly name: EngineName;
+  /** Holds `range` until it is released. Throws `ERR_SOURCE_CHANGED` if it is detached already. */
+  hold(range: MemoryRange): HeldMemory;
+  /** Creates `path`, which must not exist. */
+  openWriter(path: string, options: WriterOptions): Promise<FileWriter>;
+  /** Opens a regular file; symbolic links are refused. */
+  openReader(path: string, direct: DirectIo): Promise<FileReader>;
+  /** CRC32C of `bytes`, continuing from `seed`. */
+  crc32c(bytes: Uint8Array, seed?: number): number;
+  /** Renames, failing with EEXIST where `to` exists; the caller holds the directory's lock. */
+  renameNoReplace(from: string, to: string): Promise<void>;
+  /** Takes a lock on an existing file that the operating system drops when the process ends. */
+  lockFile(path: string): FileLock | undefined;
+}
+
+/** A lock tied to an open file. */
+export interface FileLock {
+  release(): void;
+}

@@ -1,0 +1,117 @@
+/**
+ * Every failure that holdfast reports is a {@link HoldfastError}. Callers match on `code`, which is
+ * stable across versions; the message is for people and may change. docs/ERRORS.md lists the codes.
+ */
+
+/** The stable codes, each with the one-line meaning that docs/ERRORS.md prints. */
+export const ERROR_CODES = {
+  ERR_INVALID_ARGUMENT: 'an argument has the wrong type or value',
+  ERR_UNKNOWN_OPTION: 'an option is misspelled or does not exist',
+  ERR_INVALID_TENSOR: "a tensor's dtype, shape and byte length do not agree",
+  ERR_INVALID_NAME: 'a tensor or file name is empty or not allowed',
+  ERR_DUPLICATE_TENSOR: 'two tensors of one save have the same name',
+  ERR_INVALID_STATE: 'the user state holds something that JSON would alter',
+  ERR_SOURCE_CHANGED: 'memory that was promised stable was detached, transferred or resized',
+  ERR_SOURCE_LENGTH: 'an AsyncIterable gave more or fewer bytes than its byteLength',
+  ERR_ABORTED: "the caller's AbortSignal fired",
+  ERR_CLOSED: 'the manager was closed',
+  ERR_READ_ONLY: 'the manager was opened read-only',
+  ERR_LOCKED: 'another writer holds the directory',
+  ERR_LOCK_LOST: 'the lock file was taken away or replaced while the manager held it',
+  ERR_NOT_FOUND: 'a path or a requested checkpoint does not exist',
+  ERR_NOT_A_DIRECTORY: 'a directory was expected and something else is there',
+  ERR_PERMISSION: 'the operating system refused access',
+  ERR_READ_ONLY_FILE_SYSTEM: 'the file system is mounted read-only',
+  ERR_NO_SPACE: 'the file system or the quota is full',
+  ERR_IO: 'the operating system reported an input/output error',
+  ERR_DIRECT_IO: 'direct I/O was required and is not possible here',
+  ERR_NATIVE_UNAVAILABLE: 'the native engine was asked for and could not be loaded',
+  ERR_UNSUPPORTED: 'this machine, Node.js version or backend cannot do what was asked',
+  ERR_NO_GOOD_CHECKPOINT: 'there are checkpoints, and every one of them is damaged',
+  ERR_CHECKSUM: 'bytes read back do not match their CRC32C',
+  ERR_TRUNCATED: 'a file is shorter than its manifest or header says',
+  ERR_EXTENDED: 'a file is longer than its manifest or header says',
+  ERR_MISSING_FILE: 'a file that the manifest lists is not there',
+  ERR_MISSING_MANIFEST: 'a checkpoint directory has no manifest.json',
+  ERR_MANIFEST: 'manifest.json is damaged or breaks the rules of docs/FORMAT.md',
+  ERR_UNSUPPORTED_VERSION: 'the file was written by a newer format version',
+  ERR_STATE: 'state.json is damaged or breaks the rules of docs/FORMAT.md',
+  ERR_HEADER_LENGTH: 'a safetensors header length is too large or reaches outside the file',
+  ERR_HEADER_ENCODING: 'a safetensors header is not valid UTF-8',
+  ERR_HEADER_JSON: 'a safetensors header is not the JSON that the format allows',
+  ERR_HEADER_DUPLICATE: 'a safetensors header names something twice',
+  ERR_HEADER_METADATA: 'a safetensors __metadata__ is not a map of strings',
+  ERR_HEADER_FIELD: "a tensor's header entry has an unknown, missing or mistyped field",
+  ERR_HEADER_DTYPE: 'a safetensors dtype is unknown',
+  ERR_HEADER_SHAPE: 'a shape is not a list of non-negative integers, or overflows',
+  ERR_HEADER_OFFSETS: 'data_offsets leave a hole, overlap, or do not match dtype and shape',
+  ERR_HEADER_MISMATCH: 'a safetensors header and the manifest list different tensors',
+  ERR_MODEL: 'a TensorFlow.js model cannot be saved or restored as asked',
+  ERR_MODEL_MISMATCH: "a checkpoint's tensors do not fit the model they are restored into",
+} as const;
+
+/** A stable error code. */
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** A checkpoint that `restore` passed over, and why. */
+export interface SkippedCheckpoint {
+  readonly name: string;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** Structured facts of an error; each is present only where it applies. */
+export interface ErrorDetails {
+  /** Path of the file or directory concerned. */
+  readonly path?: string;
+  /** Name of the checkpoint directory concerned. */
+  readonly checkpoint?: string;
+  /** Basename of the file inside the checkpoint. */
+  readonly file?: string;
+  /** Names of the tensors concerned. */
+  readonly tensors?: readonly string[];
+  /** Byte offset in the file where the problem begins. */
+  readonly offset?: number;
+  /** How many bytes the problem spans. */
+  readonly bytes?: number;
+  readonly expected?: string | number;
+  readonly actual?: string | number;
+  /** The operating system's error name, such as `ENOSPC`. */
+  readonly errno?: string;
+  readonly syscall?: string;
+  /** For `ERR_NO_GOOD_CHECKPOINT`: every checkpoint that was tried. */
+  readonly skipped?: readonly SkippedCheckpoint[];
+  /** For `ERR_LOCKED`: who holds the directory. */
+  readonly holder?: unknown;
+  readonly cause?: unknown;
+}
+
+/** The one class of every error that holdfast raises. */
+export class HoldfastError extends Error {
+  override readonly name = 'HoldfastError';
+  readonly code: ErrorCode;
+  readonly path?: string;
+  readonly checkpoint?: string;
+  readonly file?: string;
+  readonly tensors?: readonly string[];
+  readonly offset?: number;
+  readonly bytes?: number;
+  readonly expected?: string | number;
+  readonly actual?: string | number;
+  readonly errno?: string;
+  readonly syscall?: string;
+  readonly skipped?: readonly SkippedCheckpoint[];
+  readonly holder?: unknown;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    const { cause, ...fields } = details;
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    Object.assign(this, fields);
+  }
+}
+
+/** True if `error` is a {@link HoldfastError}, and has `code` if one is given. */
+export function isHoldfastError(error: unknown, code?: ErrorCode): error is HoldfastError {
+  return error instanceof HoldfastError && (code === undefined || error.code === code);
+}

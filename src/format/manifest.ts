@@ -1,0 +1,264 @@
+/** `manifest.json`, the commit record of a checkpoint. docs/FORMAT.md holds its grammar. */
+import { HoldfastError } from '../errors.js';
+import { JsonError, JsonFloat, type JsonObject, type JsonValue, parseJson } from './json.js';
+import { isFileName, MANIFEST_NAME } from './names.js';
+import { openSealed, sealJson } from './sealed.js';
+
+export const MANIFEST_VERSION = 1;
+/** Default and largest chunk over which one CRC32C is kept, in bytes. */
+export const DEFAULT_CHUNK_BYTES = 4 * 1024 * 1024;
+export const MAX_CHUNK_BYTES = 64 * 1024 * 1024;
+
+/** `full`: all that training needs to go on. `weights`: for inference and export only. */
+export type Contents = 'full' | 'weights';
+/** What a file of the checkpoint holds. */
+export type FileRole = 'model' | 'optimizer' | 'index' | 'state' | 'attachment';
+
+/** Checksum of one tensor's bytes and where they lie in the file. */
+export interface ManifestTensor {
+  readonly name: string;
+  /** Bytes from the start of the file. */
+  readonly offset: number;
+  readonly bytes: number;
+  readonly crc32c: string;
+}
+
+export interface ManifestFile {
+  /** A basename, nothing else. */
+  readonly name: string;
+  readonly role: FileRole;
+  readonly bytes: number;
+  /** CRC32C of the whole file, eight lower-case hex digits. */
+  readonly crc32c: string;
+  readonly chunkBytes: number;
+  /** CRC32C of every chunk, the last one may be shorter; none for an empty file. */
+  readonly chunks: readonly string[];
+  /** In the order of their bytes; only for tensor files. */
+  readonly tensors?: readonly ManifestTensor[];
+}
+
+export interface Manifest {
+  readonly runId: string;
+  /** Commit order: 1 + the highest before it. Never reused. */
+  readonly sequence: number;
+  readonly contents: Contents;
+  readonly step: number;
+  readonly epoch?: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  /** The metric that decides which checkpoint is best, and which way. */
+  readonly monitor?: { readonly metric: string; readonly mode: 'min' | 'max' };
+  /** ISO 8601, UTC. */
+  readonly createdAt: string;
+  /** Versions of what wrote it. */
+  readonly software: Readonly<Record<string, string>>;
+  readonly files: readonly ManifestFile[];
+}
+
+/** Encodes a manifest with its seal. Non-finite metrics and −0 become strings. */
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  const { runId, sequence, contents, step, epoch, metrics, monitor, createdAt, software, files } = manifest;
+  return sealJson({
+    format: 'holdfast',
+    version: MANIFEST_VERSION,
+    runId,
+    sequence,
+    contents,
+    step,
+    ...(epoch === undefined ? {} : { epoch }),
+    metrics: encodeMetrics(metrics),
+    ...(monitor === undefined ? {} : { monitor }),
+    createdAt,
+    software,
+    files,
+  });
+}
+
+function encodeMetrics(metrics: Readonly<Record<string, number>>): Record<string, number | string> {
+  const result: Record<string, number | string> = Object.create(null);
+  for (const [name, value] of Object.entries(metrics)) {
+    result[name] = Object.is(value, -0) ? '-0' : Number.isFinite(value) ? value : String(value);
+  }
+  return result;
+}
+
+const METRIC_WORDS: Readonly<Record<string, number>> = {
+  NaN: Number.NaN,
+  Infinity: Number.POSITIVE_INFINITY,
+  '-Infinity': Number.NEGATIVE_INFINITY,
+  '-0': -0,
+};
+
+/**
+ * Decodes and checks a manifest. Throws `ERR_MANIFEST`, or `ERR_UNSUPPORTED_VERSION` where the seal is
+ * right and the version is newer than this library.
+ */
+export function decodeManifest(bytes: Uint8Array, checkpoint: string): Manifest {
+  const opened = openSealed(bytes);
+  if (!opened.ok) {
+    throw new HoldfastError('ERR_MANIFEST', `The manifest of ${checkpoint} is damaged: ${opened.reason}.`, {
+      checkpoint,
+      file: MANIFEST_NAME,
+      ...(opened.expected === undefined ? {} : { expected: opened.expected, actual: opened.actual as string }),
+    });
+  }
+  let root: JsonValue;
+  try {
+    root = parseJson(opened.text, 16);
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+    throw new Decoder(checkpoint).invalid(error.message);
+  }
+  return new Decoder(checkpoint).manifest(root);
+}
+
+const HEX = /^[0-9a-f]{8}$/;
+const ROLES: ReadonlySet<string> = new Set(['model', 'optimizer', 'index', 'state', 'attachment']);
+
+class Decoder {
+  constructor(private readonly checkpoint: string) {}
+
+  invalid(what: string): HoldfastError {
+    return new HoldfastError('ERR_MANIFEST', `The manifest of ${this.checkpoint} breaks the format: ${what}.`, {
+      checkpoint: this.checkpoint,
+      file: MANIFEST_NAME,
+    });
+  }
+
+  manifest(root: JsonValue): Manifest {
+    if (!(root instanceof Map) || root.get('format') !== 'holdfast') throw this.invalid('it is not a holdfast manifest');
+    const version = this.count(root, 'version');
+    if (version !== MANIFEST_VERSION) {
+      throw new HoldfastError(
+        'ERR_UNSUPPORTED_VERSION',
+        `The manifest of ${this.checkpoint} has format version ${version}; this holdfast reads version ${MANIFEST_VERSION}. Update holdfast.`,
+        { checkpoint: this.checkpoint, file: MANIFEST_NAME, expected: MANIFEST_VERSION, actual: version },
+      );
+    }
+    const contents = this.string(root, 'contents');
+    if (contents !== 'full' && contents !== 'weights') throw this.invalid(`contents is ${JSON.stringify(contents)}`);
+    const sequence = this.count(root, 'sequence');
+    if (sequence < 1) throw this.invalid('sequence is less than 1');
+    const monitor = this.monitor(root.get('monitor'));
+    return {
+      runId: this.string(root, 'runId'),
+      sequence,
+      contents,
+      step: this.count(root, 'step'),
+      ...(root.has('epoch') ? { epoch: this.count(root, 'epoch') } : {}),
+      metrics: this.metrics(root.get('metrics')),
+      ...(monitor === undefined ? {} : { monitor }),
+      createdAt: this.date(this.string(root, 'createdAt')),
+      software: this.software(root.get('software')),
+      files: this.files(root.get('files')),
+    };
+  }
+
+  private count(object: JsonObject, key: string): number {
+    const value = object.get(key);
+    if (typeof value !== 'number' || value < 0) throw this.invalid(`${key} is not a non-negative integer`);
+    return value;
+  }
+
+  private string(object: JsonObject, key: string): string {
+    const value = object.get(key);
+    if (typeof value !== 'string') throw this.invalid(`${key} is not a string`);
+    return value;
+  }
+
+  private hex(object: JsonObject, key: string): string {
+    const value = object.get(key);
+    if (typeof value !== 'string' || !HEX.test(value)) throw this.invalid(`${key} is not eight hex digits`);
+    return value;
+  }
+
+  private date(text: string): string {
+    if (Number.isNaN(Date.parse(text))) throw this.invalid('createdAt is not a date');
+    return text;
+  }
+
+  private monitor(value: JsonValue | undefined): Manifest['monitor'] {
+    if (value === undefined) return undefined;
+    if (!(value instanceof Map)) throw this.invalid('monitor is not an object');
+    const mode = this.string(value, 'mode');
+    if (mode !== 'min' && mode !== 'max') throw this.invalid('monitor.mode is neither min nor max');
+    return { metric: this.string(value, 'metric'), mode };
+  }
+
+  private metrics(value: JsonValue | undefined): Record<string, number> {
+    if (!(value instanceof Map)) throw this.invalid('metrics is not an object');
+    const metrics: Record<string, number> = Object.create(null);
+    for (const [name, metric] of value) metrics[name] = this.metric(name, metric);
+    return metrics;
+  }
+
+  private metric(name: string, value: JsonValue): number {
+    if (typeof value === 'number') return value;
+    if (typeof value === 'bigint') return Number(value);
+    if (value instanceof JsonFloat) return value.value;
+    if (typeof value === 'string' && Object.hasOwn(METRIC_WORDS, value)) return METRIC_WORDS[value] as number;
+    throw this.invalid(`the metric ${JSON.stringify(name)} is not a number`);
+  }
+
+  private software(value: JsonValue | undefined): Record<string, string> {
+    if (!(value instanceof Map)) throw this.invalid('software is not an object');
+    const software: Record<string, string> = Object.create(null);
+    for (const name of value.keys()) software[name] = this.string(value, name);
+    return software;
+  }
+
+  private files(value: JsonValue | undefined): ManifestFile[] {
+    if (!Array.isArray(value)) throw this.invalid('files is not a list');
+    const names = new Set<string>();
+    return value.map((item) => {
+      if (!(item instanceof Map)) throw this.invalid('an entry of files is not an object');
+      const file = this.file(item);
+      if (names.has(file.name)) throw this.invalid(`the file ${JSON.stringify(file.name)} is listed twice`);
+      names.add(file.name);
+      return file;
+    });
+  }
+
+  private file(object: JsonObject): ManifestFile {
+    const name = this.string(object, 'name');
+    if (!isFileName(name)) throw this.invalid(`${JSON.stringify(name)} is not a plain file name`);
+    const role = this.string(object, 'role');
+    if (!ROLES.has(role)) throw this.invalid(`${name} has the unknown role ${JSON.stringify(role)}`);
+    const bytes = this.count(object, 'bytes');
+    const chunkBytes = this.count(object, 'chunkBytes');
+    if (chunkBytes < 1 || chunkBytes > MAX_CHUNK_BYTES) throw this.invalid(`chunkBytes of ${name} is out of range`);
+    const chunks = object.get('chunks');
+    const wellFormed = Array.isArray(chunks) && chunks.every((crc) => typeof crc === 'string' && HEX.test(crc));
+    if (!wellFormed || chunks.length !== Math.ceil(bytes / chunkBytes)) {
+      throw this.invalid(`chunks of ${name} are not one checksum per ${chunkBytes} bytes`);
+    }
+    const tensors = object.get('tensors');
+    return {
+      name,
+      role: role as FileRole,
+      bytes,
+      crc32c: this.hex(object, 'crc32c'),
+      chunkBytes,
+      chunks: chunks as string[],
+      ...(tensors === undefined ? {} : { tensors: this.tensors(tensors, name, bytes) }),
+    };
+  }
+
+  private tensors(value: JsonValue, file: string, fileBytes: number): ManifestTensor[] {
+    if (!Array.isArray(value)) throw this.invalid(`tensors of ${file} is not a list`);
+    let end = 0;
+    const tensors = value.map((item, index) => {
+      if (!(item instanceof Map)) throw this.invalid(`an entry of tensors of ${file} is not an object`);
+      const tensor: ManifestTensor = {
+        name: this.string(item, 'name'),
+        offset: this.count(item, 'offset'),
+        bytes: this.count(item, 'bytes'),
+        crc32c: this.hex(item, 'crc32c'),
+      };
+      if (index > 0 && tensor.offset !== end) throw this.invalid(`tensors of ${file} do not lie one after another`);
+      end = tensor.offset + tensor.bytes;
+      return tensor;
+    });
+    if (value.length > 0 && end !== fileBytes) throw this.invalid(`tensors of ${file} do not end with the file`);
+    return tensors;
+  }
+}

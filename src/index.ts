@@ -1,0 +1,30 @@
+export type { CheckpointInfo } from './catalog/checkpoint.js';
+export { RestoredTensor } from './catalog/tensor.js';
+export type { Problem, VerifyReport } from './catalog/verify.js';
+export type { DirectIo, EngineName } from './engine/contract.js';
+export type { Progress } from './engine/progress.js';
+export { ERROR_CODES, type ErrorCode, type ErrorDetails, HoldfastError, isHoldfastError, type SkippedCheckpoint } from './errors.js';
+export type { Dtype, TensorArray } from './format/dtype.js';
+export type { TensorFilePlan } from './format/layout.js';
+export type { Contents } from './format/manifest.js';
+export type { TensorEntry } from './format/safetensors.js';
+export type { Json } from './format/state.js';
+export {
+  type Description,
+  describePath,
+  type ListedCheckpoint,
+  listDirectory,
+  type TensorDescription,
+  type VerifyPathOptions,
+  verifyPath,
+} from './manager/describe.js';
+export { type CallOptions, CheckpointManager } from './manager/manager.js';
+export type { OpenOptions } from './manager/options.js';
+export type { Restored, RestoreTarget } from './manager/restore.js';
+export type { SaveResult } from './manager/save.js';
+export type { Attachment, SaveRequest } from './manager/save-request.js';
+export type { MetricMode } from './policy/best.js';
+export type { PolicyEntry } from './policy/entry.js';
+export { keep, type RetentionRule } from './policy/retention.js';
+export type { StreamedData, TensorData, TensorInput, TensorInputs } from './snapshot/source.js';
+export { VERSION } from './version.js';

@@ -1,0 +1,132 @@
+/**
+ * What all managers of one real path in this process share: the lock, the order of commits, and the
+ * memory for snapshots.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdir, realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { CatalogEntry } from '../catalog/checkpoint.js';
+import { DirectoryLock } from '../catalog/lock.js';
+import { readRegistry } from '../catalog/registry.js';
+import { scanDirectory } from '../catalog/scan.js';
+import { sweepLeftovers } from '../catalog/sweep.js';
+import type { Engine } from '../engine/contract.js';
+import { toHoldfastError } from '../engine/system-error.js';
+import { HoldfastError } from '../errors.js';
+import { Arena } from '../snapshot/arena.js';
+import { syncDirectory } from '../storage/local.js';
+
+const cores = new Map<string, Promise<WriterCore>>();
+
+/** One writer of one directory. */
+export class WriterCore {
+  readonly arena = new Arena();
+  private users = 0;
+  private tail: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    readonly directory: string,
+    readonly lock: DirectoryLock,
+    readonly runId: string,
+    /** Names of what dead writers had left, removed when the directory was opened. */
+    readonly swept: readonly string[],
+    private highest: number,
+  ) {}
+
+  /** The core of `directory` (a real path), shared; pair with {@link release}. */
+  static async acquire(directory: string, engine: Engine): Promise<WriterCore> {
+    for (;;) {
+      let opening = cores.get(directory);
+      if (opening === undefined) {
+        opening = WriterCore.open(directory, engine);
+        cores.set(directory, opening);
+        opening.catch(() => cores.delete(directory));
+      }
+      const core = await opening;
+      // A core whose last user has just let go is on its way out: take a new one.
+      if (cores.get(directory) !== opening) continue;
+      core.users++;
+      return core;
+    }
+  }
+
+  private static async open(directory: string, engine: Engine): Promise<WriterCore> {
+    const lock = await DirectoryLock.acquire(directory, engine);
+    try {
+      const swept = await sweepLeftovers(directory);
+      const entries = await scanDirectory(directory);
+      const registry = await readRegistry(directory);
+      const newest = entries.findLast(({ manifest }) => manifest !== undefined)?.manifest;
+      const highest = Math.max(registry?.highestSequence ?? 0, newest?.sequence ?? 0);
+      return new WriterCore(directory, lock, newest?.runId ?? registry?.runId ?? randomUUID(), swept, highest);
+    } catch (error) {
+      await lock.release();
+      throw toHoldfastError(error, `open ${directory}`, { path: directory });
+    }
+  }
+
+  get highestSequence(): number {
+    return this.highest;
+  }
+
+  /**
+   * The next sequence: above everything seen, and above what somebody may have copied into the
+   * directory meanwhile.
+   */
+  takeSequence(entries: readonly CatalogEntry[]): number {
+    for (const { manifest } of entries) this.highest = Math.max(this.highest, manifest?.sequence ?? 0);
+    return ++this.highest;
+  }
+
+  /** Runs `work` after everything that was queued before it, whether that succeeded or not. */
+  enqueue<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.tail.then(work, work);
+    this.tail = result.catch(() => {});
+    return result;
+  }
+
+  /** Waits for the queue; the last user gives the lock up. */
+  async release(): Promise<void> {
+    await this.tail;
+    if (--this.users > 0) return;
+    cores.delete(this.directory);
+    this.arena.clear();
+    await this.lock.release();
+  }
+}
+
+/** Makes `directory` if need be, durably, and gives its real path. */
+export async function prepareDirectory(directory: string, readOnly: boolean): Promise<string> {
+  const absolute = path.resolve(directory);
+  try {
+    if (!readOnly) await makeDurably(absolute);
+    if (!(await stat(absolute)).isDirectory()) throw notADirectory(directory);
+    return await realpath(absolute);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' || code === 'ENOTDIR') throw notADirectory(directory, error);
+    if (code === 'ENOENT') throw new HoldfastError('ERR_NOT_FOUND', `${directory} does not exist.`, { path: absolute, cause: error });
+    throw toHoldfastError(error, `open ${directory}`, { path: absolute });
+  }
+}
+
+/** mkdir -p whose new entries survive power loss: a durable checkpoint in a lost directory is lost. */
+async function makeDurably(absolute: string): Promise<void> {
+  const first = await mkdir(absolute, { recursive: true });
+  if (first === undefined) return;
+  for (let made = absolute; ; made = path.dirname(made)) {
+    await syncDirectory(path.dirname(made));
+    if (made === first || path.dirname(made) === made) return;
+  }
+}
+
+function notADirectory(directory: string, cause?: unknown): HoldfastError {
+  return new HoldfastError(
+    'ERR_NOT_A_DIRECTORY',
+    `${directory} is not a directory, or a part of its path is a file. Choose another place for the checkpoints.`,
+    {
+      path: directory,
+      cause,
+    },
+  );
+}

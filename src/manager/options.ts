@@ -1,0 +1,115 @@
+/** The options of `CheckpointManager.open`, checked. Misspelled ones throw. */
+import type { DirectIo, EngineName } from '../engine/contract.js';
+import { HoldfastError } from '../errors.js';
+import { DEFAULT_MAX_SHARD_BYTES } from '../format/layout.js';
+import { DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES } from '../format/manifest.js';
+import { inferMode, type MetricMode, type Monitor } from '../policy/best.js';
+import { keep, type RetentionRule } from '../policy/retention.js';
+
+/** Options of `CheckpointManager.open`. */
+export interface OpenOptions {
+  /**
+   * Which checkpoints stay when a new one was committed: any that one of the rules wants. The newest
+   * full one, the best one and damaged ones always stay. Default `keep.last(5)`.
+   */
+  readonly keep?: RetentionRule | readonly RetentionRule[];
+  /** The metric that decides which checkpoint is best. Default `val_loss`, or `loss` where there is none. */
+  readonly monitor?: string;
+  /** Whether less or more of it is better. Default `auto`: as Keras infers it from the name. */
+  readonly mode?: MetricMode | 'auto';
+  /** Look only: no lock is taken, nothing is swept, nothing can be saved. Default false. */
+  readonly readOnly?: boolean;
+  /** `native` (C++), `portable` (TypeScript), or `auto`: native where it loads. */
+  readonly engine?: EngineName | 'auto';
+  /** O_DIRECT: `required`, `optional` (default: where the file system can) or `disabled`. */
+  readonly direct?: DirectIo;
+  /** Largest amount of tensor data in one file, in bytes. Default just under 2 GiB. */
+  readonly maxShardBytes?: number;
+  /** Bytes per checksum, at most 64 MiB. Default 4 MiB. */
+  readonly chunkBytes?: number;
+  /** Read every file back before the commit. Default false. */
+  readonly verifyWrites?: boolean;
+}
+
+/** The same, complete. */
+export interface Settings {
+  readonly keep: readonly RetentionRule[];
+  readonly monitor: Monitor | undefined;
+  readonly readOnly: boolean;
+  readonly engine: EngineName | 'auto';
+  readonly direct: DirectIo;
+  readonly maxShardBytes: number;
+  readonly chunkBytes: number;
+  readonly verifyWrites: boolean;
+}
+
+/** Checks `options` and fills in the defaults. Throws `ERR_UNKNOWN_OPTION` or `ERR_INVALID_ARGUMENT`. */
+export function resolveSettings(options: OpenOptions): Settings {
+  assertKnown('CheckpointManager.open', options, [
+    'keep',
+    'monitor',
+    'mode',
+    'readOnly',
+    'engine',
+    'direct',
+    'maxShardBytes',
+    'chunkBytes',
+    'verifyWrites',
+  ]);
+  const { readOnly = false, engine = 'auto', direct = 'optional', verifyWrites = false } = options;
+  const { maxShardBytes = DEFAULT_MAX_SHARD_BYTES, chunkBytes = DEFAULT_CHUNK_BYTES } = options;
+  oneOf('engine', engine, ['auto', 'native', 'portable']);
+  oneOf('direct', direct, ['required', 'optional', 'disabled']);
+  oneOf('readOnly', readOnly, [true, false]);
+  oneOf('verifyWrites', verifyWrites, [true, false]);
+  count('maxShardBytes', maxShardBytes, 1, Number.MAX_SAFE_INTEGER);
+  count('chunkBytes', chunkBytes, 1, MAX_CHUNK_BYTES);
+  return { keep: toRules(options.keep), monitor: toMonitor(options), readOnly, engine, direct, maxShardBytes, chunkBytes, verifyWrites };
+}
+
+/** Throws `ERR_UNKNOWN_OPTION` for a property that is not in `known`. */
+export function assertKnown(where: string, options: unknown, known: readonly string[]): void {
+  if (options === null || typeof options !== 'object') {
+    throw new HoldfastError(
+      'ERR_INVALID_ARGUMENT',
+      `${where} takes an object of options, not ${options === null ? 'null' : typeof options}.`,
+    );
+  }
+  for (const key of Object.keys(options)) {
+    if (known.includes(key)) continue;
+    throw new HoldfastError('ERR_UNKNOWN_OPTION', `${where} has no option "${key}". It takes ${known.join(', ')}.`);
+  }
+}
+
+function oneOf<T>(name: string, value: T, allowed: readonly T[]): void {
+  if (allowed.includes(value)) return;
+  throw new HoldfastError(
+    'ERR_INVALID_ARGUMENT',
+    `${name} must be one of ${allowed.map((v) => JSON.stringify(v)).join(', ')}, not ${JSON.stringify(value)}.`,
+  );
+}
+
+/** Throws unless `value` is a whole number in the range. */
+export function count(name: string, value: unknown, least: number, most = Number.MAX_SAFE_INTEGER): void {
+  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return;
+  const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
+  throw new HoldfastError('ERR_INVALID_ARGUMENT', `${name} must be a whole number ${range}, not ${String(value)}.`);
+}
+
+function toRules(value: OpenOptions['keep']): readonly RetentionRule[] {
+  if (value === undefined) return [keep.last(5)];
+  const rules = Array.isArray(value) ? (value as readonly RetentionRule[]) : [value as RetentionRule];
+  if (rules.length > 0 && rules.every((rule) => typeof rule?.keeps === 'function')) return rules;
+  throw new HoldfastError('ERR_INVALID_ARGUMENT', 'keep must be a rule such as keep.last(5), or a list of rules.');
+}
+
+function toMonitor({ monitor, mode = 'auto' }: OpenOptions): Monitor | undefined {
+  oneOf('mode', mode, ['auto', 'min', 'max']);
+  if (monitor === undefined) {
+    if (mode === 'auto') return undefined;
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'mode needs a monitor: name the metric that it is about.');
+  }
+  if (typeof monitor !== 'string' || monitor === '')
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'monitor must be the name of a metric.');
+  return { metric: monitor, mode: mode === 'auto' ? inferMode(monitor) : mode };
+}

@@ -1,0 +1,173 @@
+/** Restoring: which checkpoint, and what to do when it is damaged or goes away meanwhile. */
+import path from 'node:path';
+import { type CatalogEntry, type CheckpointInfo, inspectDirectory } from '../catalog/checkpoint.js';
+import { type ReadCheckpointOptions, readCheckpoint } from '../catalog/read-checkpoint.js';
+import { isCheckpointDirectory, scanDirectory } from '../catalog/scan.js';
+import { summarize } from '../catalog/summary.js';
+import type { RestoredTensor } from '../catalog/tensor.js';
+import { type ErrorDetails, HoldfastError, type SkippedCheckpoint } from '../errors.js';
+import type { Manifest } from '../format/manifest.js';
+import type { Json, StateDocument } from '../format/state.js';
+import type { Monitor } from '../policy/best.js';
+
+/** Which checkpoint: the newest, the best, one of a step, or one by name or path. */
+export type RestoreTarget = 'latest' | 'best' | { readonly step: number } | (string & {});
+
+/** A restored checkpoint. */
+export interface Restored {
+  readonly info: CheckpointInfo;
+  /** The model's tensors by name. */
+  readonly tensors: ReadonlyMap<string, RestoredTensor>;
+  /** The optimizer's tensors by name; empty where there are none. */
+  readonly optimizer: ReadonlyMap<string, RestoredTensor>;
+  /** What was given to `save` as `state`; undefined where nothing was. */
+  readonly state: Json | undefined;
+  /** State of integrations, by their name. */
+  readonly extensions: Readonly<Record<string, Json>>;
+  /** Attachments by name. */
+  readonly attachments: ReadonlyMap<string, Uint8Array>;
+  /** Checkpoints that were passed over on the way, newest first, and why. */
+  readonly skipped: readonly SkippedCheckpoint[];
+}
+
+export interface RestoreContext extends Omit<ReadCheckpointOptions, 'load'> {
+  readonly directory: string;
+  readonly monitor: Monitor | undefined;
+}
+
+/** Retention of a running writer may take a checkpoint away under a reader; how often to choose again. */
+const MAX_RESCANS = 5;
+
+/** Restores `target`; `null` only where `latest` or `best` is asked for and there is no checkpoint at all. */
+export async function restoreTarget(target: RestoreTarget, context: RestoreContext): Promise<Restored | null> {
+  if (typeof target === 'string' && target !== 'latest' && target !== 'best') return restorePath(target, context);
+  for (let attempt = 0; ; attempt++) {
+    const entries = await scanDirectory(context.directory);
+    const candidates = chooseCandidates(entries, target, context);
+    if (candidates === undefined) return null;
+    const outcome = await restoreFirstGood(candidates, context);
+    if (outcome !== 'gone') return outcome;
+    if (attempt >= MAX_RESCANS) {
+      throw new HoldfastError(
+        'ERR_NO_GOOD_CHECKPOINT',
+        `The checkpoints of ${context.directory} went away faster than they could be read.`,
+        {
+          path: context.directory,
+          skipped: [],
+        },
+      );
+    }
+  }
+}
+
+/** What to try, in order; `undefined` where there is nothing at all. */
+function chooseCandidates(
+  entries: readonly CatalogEntry[],
+  target: RestoreTarget,
+  { directory, monitor }: RestoreContext,
+): CatalogEntry[] | undefined {
+  const newestFirst = [...entries].reverse();
+  if (typeof target === 'object') {
+    const { step } = target;
+    const matching = newestFirst.filter(({ info }) => info.step === step);
+    if (matching.length > 0) return matching;
+    const steps = [...new Set(entries.map(({ info }) => info.step).filter((s) => s !== null))];
+    throw new HoldfastError(
+      'ERR_NOT_FOUND',
+      `${directory} has no checkpoint of step ${step}. It has ${steps.length === 0 ? 'none' : `those of ${steps.join(', ')}`}.`,
+      {
+        path: directory,
+      },
+    );
+  }
+  if (entries.length === 0) return undefined;
+  if (target === 'latest') return newestFirst;
+  // Falling back from a damaged best one, the next best is wanted, not the newest.
+  const { best } = summarize(entries, monitor);
+  if (best === undefined) {
+    throw new HoldfastError(
+      'ERR_NOT_FOUND',
+      `No good checkpoint of ${directory} has the metric that decides which is best. Save with metrics, or restore "latest".`,
+      {
+        path: directory,
+      },
+    );
+  }
+  const ranked: CatalogEntry[] = [];
+  let rest: readonly CatalogEntry[] = entries;
+  for (let next: CatalogEntry | undefined = best; next !== undefined; next = summarize(rest, monitor).best) {
+    ranked.push(next);
+    const chosen: CatalogEntry = next;
+    rest = rest.filter((entry) => entry !== chosen);
+  }
+  return ranked;
+}
+
+async function restoreFirstGood(candidates: readonly CatalogEntry[], context: RestoreContext): Promise<Restored | 'gone'> {
+  const skipped: SkippedCheckpoint[] = [];
+  for (const { info, manifest } of candidates) {
+    if (info.problem !== undefined || manifest === undefined) {
+      skipped.push({ name: info.name, code: 'ERR_MANIFEST', message: 'unreadable', ...info.problem });
+      continue;
+    }
+    try {
+      return await restoreOne(info, manifest, skipped, context);
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || error.code === 'ERR_ABORTED' || error.code === 'ERR_DIRECT_IO') throw error;
+      if (error.code === 'ERR_MISSING_FILE' && !(await isCheckpointDirectory(info.path))) return 'gone';
+      skipped.push({ name: info.name, code: error.code, message: error.message });
+    }
+  }
+  const list = skipped.map(({ name, code, message }) => `  ${name}: ${code}: ${message}`).join('\n');
+  throw new HoldfastError(
+    'ERR_NO_GOOD_CHECKPOINT',
+    `Every one of the ${skipped.length} checkpoints that could be restored from ${context.directory} is damaged:\n${list}\nNothing was deleted or changed. Look at them with "holdfast verify", or start anew in an empty directory.`,
+    { path: context.directory, skipped },
+  );
+}
+
+/** Restores the checkpoint that was named, and nothing else. */
+async function restorePath(target: string, context: RestoreContext): Promise<Restored> {
+  const inside = path.join(context.directory, target);
+  const directory = path.basename(target) === target && (await isCheckpointDirectory(inside)) ? inside : path.resolve(target);
+  if (!(await isCheckpointDirectory(directory))) {
+    throw new HoldfastError('ERR_NOT_FOUND', `There is no checkpoint "${target}" in ${context.directory} and none at ${directory}.`, {
+      path: directory,
+    });
+  }
+  const { info, manifest } = await inspectDirectory(directory);
+  if (info.problem !== undefined || manifest === undefined) {
+    throw new HoldfastError(info.problem?.code ?? 'ERR_MANIFEST', info.problem?.message ?? `${info.name} has no readable manifest.`, {
+      checkpoint: info.name,
+      path: directory,
+    });
+  }
+  return restoreOne(info, manifest, [], context);
+}
+
+/** Reads one checkpoint whole. Throws the first problem that it finds. */
+async function restoreOne(
+  info: CheckpointInfo,
+  manifest: Manifest,
+  skipped: readonly SkippedCheckpoint[],
+  context: RestoreContext,
+): Promise<Restored> {
+  const files = await readCheckpoint(info.path, manifest, { ...context, load: true });
+  const tensors = new Map<string, RestoredTensor>();
+  const optimizer = new Map<string, RestoredTensor>();
+  const attachments = new Map<string, Uint8Array>();
+  let state: StateDocument = { extensions: {} };
+  for (const result of files) {
+    const [problem] = result.problems;
+    if (problem !== undefined) {
+      const { code, message, ...fields } = problem;
+      const known = Object.entries(fields).filter(([, value]) => value !== null);
+      throw new HoldfastError(code, message, { ...(Object.fromEntries(known) as ErrorDetails), checkpoint: info.name });
+    }
+    const target = result.file.role === 'optimizer' ? optimizer : tensors;
+    for (const [name, tensor] of result.tensors) target.set(name, tensor);
+    if (result.file.role === 'attachment' && result.content !== undefined) attachments.set(result.file.name, result.content);
+    state = result.state ?? state;
+  }
+  return { info, tensors, optimizer, state: state.user, extensions: state.extensions, attachments, skipped };
+}

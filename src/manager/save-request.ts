@@ -1,0 +1,118 @@
+/** What `save` is asked to do, checked. */
+import type { Progress } from '../engine/progress.js';
+import { HoldfastError } from '../errors.js';
+import type { TensorFilePlan } from '../format/layout.js';
+import { assertTensorSpecs } from '../format/layout.js';
+import type { Contents, FileRole } from '../format/manifest.js';
+import { isFileName } from '../format/names.js';
+import type { Json } from '../format/state.js';
+import { type Source, type TensorInputs, toSources } from '../snapshot/source.js';
+import { assertKnown, count } from './options.js';
+
+/** A small file of the caller's own inside the checkpoint, checksummed like the rest. */
+export interface Attachment {
+  /** A basename that the format does not use itself. */
+  readonly name: string;
+  readonly data: Uint8Array | string;
+}
+
+/** One save. */
+export interface SaveRequest {
+  /** Global step, a whole number. */
+  readonly step: number;
+  readonly epoch?: number | undefined;
+  /** Numbers by name; NaN and infinities are kept. */
+  readonly metrics?: Readonly<Record<string, number>> | undefined;
+  /** The model's tensors, written to model.safetensors. */
+  readonly tensors: TensorInputs;
+  /** The optimizer's tensors, written to optimizer.safetensors. */
+  readonly optimizer?: TensorInputs | undefined;
+  /** Anything that JSON carries without loss: RNG, scheduler, data position, configuration. */
+  readonly state?: Json | undefined;
+  /** `full` (default): training can go on from it. `weights`: it cannot. */
+  readonly contents?: Contents | undefined;
+  /** More small files; a function gets the layout of the tensor files. */
+  readonly attachments?: readonly Attachment[] | ((files: readonly TensorFilePlan[]) => readonly Attachment[]) | undefined;
+  /** State of integrations, by their name; kept beside the user's own. */
+  readonly extensions?: Readonly<Record<string, Json>> | undefined;
+  /** Versions of what the tensors come from, for the manifest. */
+  readonly software?: Readonly<Record<string, string>> | undefined;
+  /** Aborting before the commit rejects with `ERR_ABORTED` and leaves nothing behind. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+/** A checked request whose tensors are in one form. */
+export interface CheckedRequest extends Omit<SaveRequest, 'tensors' | 'optimizer'> {
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly contents: Contents;
+  readonly model: readonly Source[];
+  readonly optimizerSources: readonly Source[] | undefined;
+}
+
+const KEYS = [
+  'step',
+  'epoch',
+  'metrics',
+  'tensors',
+  'optimizer',
+  'state',
+  'contents',
+  'attachments',
+  'extensions',
+  'software',
+  'signal',
+  'onProgress',
+] as const;
+
+/** Checks everything that can be checked before memory is touched. */
+export function checkRequest(request: SaveRequest): CheckedRequest {
+  assertKnown('save', request, KEYS);
+  count('step', request.step, 0);
+  if (request.epoch !== undefined) count('epoch', request.epoch, 0);
+  const { contents = 'full' } = request;
+  if (contents !== 'full' && contents !== 'weights') {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `contents must be "full" or "weights", not ${JSON.stringify(contents)}.`);
+  }
+  const { tensors, optimizer, ...rest } = request;
+  const model = toSources(tensors);
+  const optimizerSources = optimizer === undefined ? undefined : toSources(optimizer);
+  assertTensorSpecs(model);
+  if (optimizerSources !== undefined) assertTensorSpecs(optimizerSources);
+  return { ...rest, contents, metrics: checkMetrics(request.metrics ?? {}), model, optimizerSources };
+}
+
+function checkMetrics(metrics: Readonly<Record<string, number>>): Record<string, number> {
+  if (metrics === null || typeof metrics !== 'object')
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'metrics must be an object of numbers by name.');
+  const copy: Record<string, number> = Object.create(null);
+  for (const [name, value] of Object.entries(metrics)) {
+    if (typeof value !== 'number') {
+      throw new HoldfastError(
+        'ERR_INVALID_ARGUMENT',
+        `The metric "${name}" is ${value === null ? 'null' : `a ${typeof value}`}; give a number (NaN is one).`,
+      );
+    }
+    copy[name] = value;
+  }
+  return copy;
+}
+
+const RESERVED_NAME = /\.safetensors(\.index\.json)?$|^(state|manifest|registry)\.json$/;
+
+/** Checks the caller's attachments and turns them into bytes. */
+export function checkAttachments(attachments: readonly Attachment[]): { name: string; role: FileRole; bytes: Uint8Array }[] {
+  const seen = new Set<string>();
+  return attachments.map(({ name, data }) => {
+    if (typeof name !== 'string' || !isFileName(name) || RESERVED_NAME.test(name) || seen.has(name)) {
+      throw new HoldfastError(
+        'ERR_INVALID_NAME',
+        `An attachment cannot be named ${JSON.stringify(name)}: give a visible basename, used once, that the format does not use itself.`,
+      );
+    }
+    seen.add(name);
+    if (typeof data === 'string') return { name, role: 'attachment', bytes: Buffer.from(data, 'utf8') };
+    if (data instanceof Uint8Array) return { name, role: 'attachment', bytes: Uint8Array.from(data) };
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `The attachment ${name} must be a string or a Uint8Array.`);
+  });
+}

@@ -1,0 +1,159 @@
+/**
+ * Loads the native addon. This is the only file that does; everything else asks {@link loadNative}.
+ * Where there is no addon (no compiler at install time, another platform) the portable engine in
+ * src/engine/portable takes over.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** O_DIRECT: fail without it, use it where the file system can, or never. */
+export type DirectIo = 'required' | 'optional' | 'disabled';
+
+/** What a direct-I/O probe of one path says. */
+export interface NativeProbe {
+  /** File system type as the kernel names it, such as `ext4` or `tmpfs`; `unknown(0x…)` otherwise. */
+  readonly fileSystem: string;
+  readonly directIo: {
+    readonly supported: boolean;
+    /** Required alignment of memory, in bytes; 0 where unsupported. */
+    readonly memoryAlignment: number;
+    /** Required alignment of file offsets and lengths, in bytes; 0 where unsupported. */
+    readonly offsetAlignment: number;
+    /** Why not, or where the alignment comes from. */
+    readonly reason: string;
+  };
+}
+
+/** Checksums and figures of one streamed pass over a file. All CRCs are CRC32C. */
+export interface NativeDigest {
+  /** Bytes of the file (of the range, for a read). */
+  readonly bytes: number;
+  /** CRC of all of them. */
+  readonly crc32c: number;
+  /** CRC of every chunk of `chunkBytes`, the last may be shorter. */
+  readonly chunks: Uint32Array;
+  /** CRC of every span, in order; 0 for an empty one. */
+  readonly spans: Uint32Array;
+  /** Whether O_DIRECT was used, and if not, why. */
+  readonly direct: boolean;
+  readonly directReason: string;
+  /** Seconds from the first operation to the last byte written or read. */
+  readonly transferSeconds: number;
+  /** Seconds in fsync (0 for reads). */
+  readonly syncSeconds: number;
+}
+
+export interface NativeWriterOptions {
+  readonly direct: DirectIo;
+  /** File mode before umask, such as 0o644. */
+  readonly mode: number;
+  readonly chunkBytes: number;
+  /** Lengths in bytes of consecutive spans; their sum is the file's length. */
+  readonly spans: Float64Array;
+  /** Bytes of one write operation; a multiple of 4096. 0: the engine's default. */
+  readonly operationBytes: number;
+  /** Operations in flight. 0: the engine's default. */
+  readonly queueDepth: number;
+  /** From `createAbortToken`; 0: none. */
+  readonly abort: number;
+}
+
+export interface NativeReadOptions {
+  readonly chunkBytes: number;
+  /** File offset where reading begins; a multiple of chunkBytes. */
+  readonly offset: number;
+  /** Lengths in bytes of consecutive spans from `offset` on. */
+  readonly spans: Float64Array;
+  /** Two numbers per span: a pin handle (or -1: only checksum) and the byte offset inside that memory. */
+  readonly destinations: Float64Array;
+  readonly operationBytes: number;
+  readonly queueDepth: number;
+  readonly abort: number;
+}
+
+/**
+ * What the addon exports. Sizes and offsets are numbers (safe integers, bytes); handles are positive
+ * integers into process-global tables, so they can be posted to a worker. Failures are Errors with
+ * `code` (`'EIO'`, `'ENOSPC'`, … or `'ERR_ABORTED'`, `'ERR_SOURCE_CHANGED'`, `'ERR_DIRECT_IO'`,
+ * `'ERR_TRUNCATED'`), and `errno`, `syscall`, `path` where the operating system failed.
+ */
+export interface NativeAddon {
+  readonly version: string;
+
+  /** Names of the CRC32C variants that this CPU runs, the chosen one first; `portable` always last. */
+  crc32cImplementations(): string[];
+  crc32c(data: ArrayBufferView | ArrayBuffer, seed?: number, implementation?: string): number;
+  /** CRC of A‖B from crc(A), crc(B) and the length of B in bytes. */
+  crc32cCombine(first: number, second: number, secondBytes: number): number;
+
+  /** `path` is an existing directory (or file) of the file system in question. */
+  probe(path: string): NativeProbe;
+  ioUring(): { available: boolean; reason: string };
+  /** renameat2(RENAME_NOREPLACE); EEXIST if `to` exists. EINVAL/ENOSYS where the file system can't. */
+  renameNoReplace(from: string, to: string): void;
+  /** Opens `path` (no creation, no symlink) and takes an exclusive open-file-description lock; EAGAIN if held. */
+  lockFile(path: string): number;
+  unlockFile(lock: number): void;
+
+  /** Holds `memory` (fixed-length, attached) and gives a handle. Only the environment that pinned may unpin. */
+  pin(memory: ArrayBufferView | ArrayBuffer): number;
+  /** False once the memory was detached, transferred or moved. */
+  isIntact(pin: number): boolean;
+  unpin(pin: number): void;
+  /** Live counts, for leak tests. */
+  stats(): { pins: number; writers: number; readers: number; abortTokens: number; stagingBytes: number; threads: number };
+
+  createAbortToken(): number;
+  abort(token: number): void;
+  releaseAbortToken(token: number): void;
+
+  /** Creates `path` with O_EXCL|O_NOFOLLOW|O_CLOEXEC and preallocates it. */
+  openWriter(path: string, options: NativeWriterOptions): Promise<number>;
+  /**
+   * Appends pieces of pinned memory: triples (pin handle, byte offset, byte length). Resolves when
+   * the bytes have been taken (staged): the memory may change then. Rejects with the first error.
+   */
+  write(writer: number, pieces: Float64Array): Promise<void>;
+  /** Writes the tail, truncates to length, fsyncs, closes. The writer is gone whatever the outcome. */
+  finishWriter(writer: number): Promise<NativeDigest>;
+  /** Stops operations, closes without fsync and leaves the file to its owner. */
+  abandonWriter(writer: number): Promise<void>;
+  /** Bytes handed to the operating system so far. */
+  writtenBytes(writer: number): number;
+
+  /** Opens `path` with O_NOFOLLOW|O_CLOEXEC; must be a regular file. */
+  openReader(path: string, direct: DirectIo): Promise<{ reader: number; bytes: number; direct: boolean; directReason: string }>;
+  read(reader: number, options: NativeReadOptions): Promise<NativeDigest>;
+  /** Bytes read so far by the running `read`. */
+  readBytes(reader: number): number;
+  closeReader(reader: number): void;
+}
+
+/** Either the addon, or why there is none. */
+export type NativeLoad = { readonly addon: NativeAddon; readonly path: string } | { readonly addon: undefined; readonly reason: string };
+
+let loaded: NativeLoad | undefined;
+
+/** Loads the addon once per thread. `HOLDFAST_ENGINE=portable` in the environment leaves it out. */
+export function loadNative(): NativeLoad {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): NativeLoad {
+  if (process.env['HOLDFAST_ENGINE'] === 'portable') {
+    return { addon: undefined, reason: 'HOLDFAST_ENGINE=portable is set' };
+  }
+  const require = createRequire(import.meta.url);
+  const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+  try {
+    const file = process.env['HOLDFAST_ADDON'] ?? (require('node-gyp-build') as { path(dir: string): string }).path(root);
+    if (!existsSync(file)) return { addon: undefined, reason: `${file} does not exist` };
+    return { addon: require(file) as NativeAddon, path: file };
+  } catch (error) {
+    const first = String((error as Error).message).split('\n')[0] ?? 'unknown reason';
+    return { addon: undefined, reason: first };
+  }
+}

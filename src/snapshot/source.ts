@@ -1,0 +1,126 @@
+/** What callers give as tensors, checked and brought into one form. */
+
+import type { MemoryRange } from '../engine/contract.js';
+import { HoldfastError } from '../errors.js';
+import { assertViewFits, DTYPES, type Dtype, isDtype } from '../format/dtype.js';
+import type { TensorSpec } from '../format/layout.js';
+
+/** Data that is produced while it is saved: chunks of any size, `byteLength` bytes in all. */
+export interface StreamedData extends AsyncIterable<Uint8Array> {
+  readonly byteLength: number;
+}
+
+/** The bytes of a tensor, in little-endian order, without holes. */
+export type TensorData = ArrayBufferView | ArrayBuffer | SharedArrayBuffer | StreamedData;
+
+/** One tensor to be saved. */
+export interface TensorInput {
+  readonly name: string;
+  readonly dtype: Dtype;
+  /** Sizes per dimension; `[]` is a scalar. */
+  readonly shape: readonly number[];
+  readonly data: TensorData;
+  /**
+   * The caller promises that the bytes do not change until the save is done: they are then not copied.
+   * The memory must not be transferred or resized meanwhile.
+   */
+  readonly stable?: boolean | undefined;
+}
+
+/** Tensors to be saved: a list, or a record by name. */
+export type TensorInputs = Iterable<TensorInput> | Readonly<Record<string, Omit<TensorInput, 'name'>>>;
+
+/** A checked tensor. */
+export interface Source extends TensorSpec {
+  readonly data: MemorySource | StreamedData;
+}
+
+export interface MemorySource {
+  readonly memory: MemoryRange;
+  readonly stable: boolean;
+}
+
+const KEYS: ReadonlySet<string> = new Set(['name', 'dtype', 'shape', 'data', 'stable']);
+
+/** Checks every tensor; throws `ERR_INVALID_TENSOR`, `ERR_INVALID_ARGUMENT` or `ERR_UNKNOWN_OPTION`. */
+export function toSources(tensors: TensorInputs): Source[] {
+  if (tensors === null || typeof tensors !== 'object') {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `tensors must be a list of tensors or a record by name, not ${typeOf(tensors)}.`);
+  }
+  const list = Symbol.iterator in tensors ? [...tensors] : Object.entries(tensors).map(([name, tensor]) => ({ ...tensor, name }));
+  return list.map((tensor, index) => toSource(tensor, index));
+}
+
+function toSource(input: TensorInput, index: number): Source {
+  if (input === null || typeof input !== 'object') {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `tensors[${index}] must be { name, dtype, shape, data }, not ${typeOf(input)}.`);
+  }
+  const { name, dtype, shape, data, stable = false } = input;
+  const label = typeof name === 'string' && name !== '' ? JSON.stringify(name) : `number ${index}`;
+  for (const key of Object.keys(input)) {
+    if (KEYS.has(key)) continue;
+    throw new HoldfastError('ERR_UNKNOWN_OPTION', `Tensor ${label} has the unknown property "${key}"; known are ${[...KEYS].join(', ')}.`);
+  }
+  if (!isDtype(dtype)) {
+    throw invalid(label, name, `has the dtype ${JSON.stringify(dtype)}; known are ${DTYPES.join(', ')}`);
+  }
+  if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
+    throw invalid(label, name, `has the shape ${JSON.stringify(shape)}, which is not a list of non-negative integers`);
+  }
+  const source = toData(data, stable, label, name);
+  if (ArrayBuffer.isView(data)) assertViewFits(name, dtype, data);
+  const byteLength = 'memory' in source ? source.memory.byteLength : source.byteLength;
+  return { name, dtype, shape: [...shape], byteLength, data: source };
+}
+
+function toData(data: TensorData, stable: boolean, label: string, name: string): MemorySource | StreamedData {
+  if (ArrayBuffer.isView(data)) {
+    const { buffer, byteOffset, byteLength } = data;
+    return memory(buffer as ArrayBuffer, byteOffset, byteLength, stable, label, name);
+  }
+  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return memory(data, 0, data.byteLength, stable, label, name);
+  if (data !== null && typeof data === 'object' && Symbol.asyncIterator in data) {
+    if (!Number.isSafeInteger(data.byteLength) || data.byteLength < 0) {
+      throw invalid(label, name, 'is an AsyncIterable without a byteLength; give the number of bytes that it will produce');
+    }
+    return data;
+  }
+  throw invalid(
+    label,
+    name,
+    `has data that is ${typeOf(data)}; give an ArrayBuffer, a view of one, or an AsyncIterable of chunks with a byteLength`,
+  );
+}
+
+function memory(
+  buffer: ArrayBuffer | SharedArrayBuffer,
+  byteOffset: number,
+  byteLength: number,
+  stable: boolean,
+  label: string,
+  name: string,
+): MemorySource {
+  // Uint8Array.prototype.byteOffset of a detached view is 0 and its buffer is empty.
+  if (buffer.byteLength === 0 && (buffer as { detached?: boolean }).detached === true) {
+    throw new HoldfastError(
+      'ERR_SOURCE_CHANGED',
+      `The memory of tensor ${label} is detached: it was transferred away. Save before transferring, or pass a copy.`,
+      {
+        tensors: [name],
+      },
+    );
+  }
+  // Memory that may be resized under a reader is never held; it is copied like any other.
+  const resizable = (buffer as { resizable?: boolean }).resizable === true || (buffer as { growable?: boolean }).growable === true;
+  return { memory: { buffer, byteOffset, byteLength }, stable: stable && !resizable };
+}
+
+function invalid(label: string, name: unknown, what: string): HoldfastError {
+  return new HoldfastError('ERR_INVALID_TENSOR', `Tensor ${label} ${what}.`, typeof name === 'string' ? { tensors: [name] } : {});
+}
+
+function typeOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (typeof value !== 'object') return value === undefined ? 'undefined' : `a ${typeof value}`;
+  return `a ${(value as { constructor?: { name?: string } }).constructor?.name ?? 'object'}`;
+}

@@ -1,0 +1,114 @@
+/** The file-system operations that a commit is made of, each durable or atomic as its name says. */
+import { randomBytes } from 'node:crypto';
+import { constants, type Dirent } from 'node:fs';
+import { lstat, mkdir, open, readdir, rename, rm, statfs, symlink, unlink } from 'node:fs/promises';
+import path from 'node:path';
+
+const NOFOLLOW = constants.O_NOFOLLOW ?? 0;
+const NONBLOCK = constants.O_NONBLOCK ?? 0;
+
+/** A name that nobody else uses, for something unfinished. */
+export function temporaryName(prefix: string): string {
+  return `${prefix}${randomBytes(8).toString('hex')}`;
+}
+
+/** Creates one directory; EEXIST if anything has that name. */
+export async function makeDirectory(directory: string): Promise<void> {
+  await mkdir(directory, { mode: 0o755 });
+}
+
+/** Creates a file that did not exist, writes it and fsyncs it. */
+export async function writeNewFile(file: string, bytes: Uint8Array): Promise<void> {
+  const handle = await open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o644);
+  try {
+    for (let at = 0; at < bytes.length; ) {
+      const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, at);
+      at += bytesWritten;
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Makes the entries of a directory durable. Windows cannot open directories and keeps its entries in
+ * order by itself, so there it does nothing.
+ */
+export async function syncDirectory(directory: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(directory, constants.O_RDONLY | (constants.O_DIRECTORY ?? 0));
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Replaces a file in one step. Not durable: for caches that can be rebuilt. */
+export async function replaceFile(file: string, bytes: Uint8Array, temporaryPrefix: string): Promise<void> {
+  const temporary = path.join(path.dirname(file), temporaryName(temporaryPrefix));
+  const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o644);
+  try {
+    await handle.writeFile(bytes);
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, file);
+}
+
+/** Points the symbolic link `link` at the relative `target` in one step. */
+export async function replaceSymlink(link: string, target: string, temporaryPrefix: string): Promise<void> {
+  const temporary = path.join(path.dirname(link), temporaryName(temporaryPrefix));
+  await symlink(target, temporary);
+  await rename(temporary, link);
+}
+
+/**
+ * Reads a regular file of at most `limit` bytes, following no symbolic link. `undefined` if it is
+ * longer or not a regular file.
+ */
+export async function readSmallFile(file: string, limit: number): Promise<Uint8Array | undefined> {
+  const handle = await open(file, constants.O_RDONLY | NOFOLLOW | NONBLOCK);
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile() || stat.size > limit) return undefined;
+    return await handle.readFile();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Length of the regular file at `file`, or `undefined` if there is none (a symbolic link is none). */
+export async function regularFileBytes(file: string): Promise<number | undefined> {
+  try {
+    const stat = await lstat(file);
+    return stat.isFile() ? stat.size : undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** The directory's entries; ENOENT and ENOTDIR as the operating system says them. */
+export function listDirectory(directory: string): Promise<Dirent[]> {
+  return readdir(directory, { withFileTypes: true });
+}
+
+/** Removes a directory and what is in it, following no symbolic link. */
+export async function removeTree(directory: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true });
+}
+
+/** Removes a file if it is there. */
+export async function removeFile(file: string): Promise<void> {
+  await unlink(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+}
+
+/** Bytes that an unprivileged process may still write to the file system of `directory`. */
+export async function freeBytes(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory);
+  return bavail * bsize;
+}

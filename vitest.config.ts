@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/crash/**', 'test/mutants/**'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    // Each file in its own process: the addon and the managers keep state per process.
+    pool: 'forks',
+    typecheck: { enabled: true, tsconfig: './tsconfig.json', include: ['test/**/*.test-d.ts'] },
+  },
+});
