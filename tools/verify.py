@@ -4,6 +4,7 @@
 Usage: verify.py PATH     a directory of checkpoints, one checkpoint, or a bare .safetensors file
 Prints one JSON document. Exit code: 0 good, 1 problems found, 2 usage, no such path, or it cannot be read.
 """
+import datetime
 import json
 import os
 import re
@@ -107,13 +108,17 @@ BITS.update(dict.fromkeys("I8 U8 BOOL F8_E4M3 F8_E5M2 F8_E8M0 F8_E4M3FNUZ F8_E5M
 
 def tensor_bytes(entry):
     """The bytes of dtype and shape, or None if the shape breaks a rule."""
-    elements = 1
+    elements, empty = 1, False
     for size in map(integer, entry["shape"]):
         if size is None:
             return None
-        elements *= size
+        elements, empty = elements * (size or 1), empty or size == 0
     bits = elements * BITS[entry["dtype"]]
-    return bits // 8 if elements <= MAX and bits % 8 == 0 and bits // 8 <= MAX else None
+    if elements > MAX:
+        return None
+    if empty:
+        return 0
+    return bits // 8 if bits % 8 == 0 and bits // 8 <= MAX else None
 
 
 def read_header(file, size):
@@ -184,7 +189,7 @@ def read_manifest(raw):
     need(seal, "the seal is absent")
     need(seal[1].decode() == f"{crc32c(body):08x}", "the seal is wrong")
     try:
-        manifest, duplicate = parse(body + b"}")
+        manifest, duplicate = parse(body + b"}", max_depth=16)
     except ValueError as error:
         raise Violation("ERR_MANIFEST", str(error)) from None
     need(is_object(manifest), "not an object")
@@ -192,7 +197,12 @@ def read_manifest(raw):
     need(manifest.get("format") == "holdfast", "format is not holdfast")
     if number(manifest, "version") != 1:
         raise Violation("ERR_UNSUPPORTED_VERSION", f"version {manifest['version']}")
-    need(is_string(manifest.get("runId")) and is_string(manifest.get("createdAt")), "runId or createdAt is not a string")
+    need(is_string(manifest.get("runId")), "runId is not a string")
+    try:
+        datetime.datetime.strptime(manifest.get("createdAt"), "%Y-%m-%dT%H:%M:%S.%fZ")
+        need(len(manifest["createdAt"]) == 24, "createdAt is not a date")
+    except (TypeError, ValueError):
+        raise Violation("ERR_MANIFEST", "createdAt is not a date") from None
     number(manifest, "sequence", 1)
     number(manifest, "step")
     if "epoch" in manifest:
@@ -200,7 +210,8 @@ def read_manifest(raw):
     need(manifest.get("contents") in ("full", "weights"), "contents is neither full nor weights")
     need(is_object(manifest.get("metrics")), "metrics is not an object")
     for value in manifest["metrics"].values():
-        need(isinstance(value, Number) or value in ("NaN", "Infinity", "-Infinity", "-0"), "a metric is not a number")
+        finite = isinstance(value, Number) and abs(float(value)) != float("inf")
+        need(finite or value in ("NaN", "Infinity", "-Infinity", "-0"), "a metric is not a number")
     monitor = manifest.get("monitor", {"metric": "", "mode": "min"})
     need(is_object(monitor) and is_string(monitor.get("metric")) and monitor.get("mode") in ("min", "max"), "bad monitor")
     software = manifest.get("software")
@@ -310,7 +321,8 @@ def check_checkpoint(directory, report):
     path = os.path.join(directory, "manifest.json")
     report.count(checkpoints=1)
     if regular_size(path) is None:
-        return report.problem("ERR_MISSING_MANIFEST", "there is no manifest", name, "manifest.json")
+        code = "ERR_MANIFEST" if os.path.lexists(path) else "ERR_MISSING_MANIFEST"
+        return report.problem(code, "there is no regular file", name, "manifest.json")
     try:
         with open(path, "rb") as file:
             manifest = read_manifest(file.read())
@@ -337,6 +349,11 @@ def is_checkpoint(directory):
                and not entry.is_dir(follow_symlinks=False) for entry in os.scandir(directory))
 
 
+def is_one_checkpoint(directory):
+    inner = any(e.is_dir(follow_symlinks=False) and e.name[0] != "." and is_checkpoint(e.path) for e in os.scandir(directory))
+    return is_checkpoint(directory) and (os.path.isfile(os.path.join(directory, "manifest.json")) or not inner)
+
+
 def verify(path):
     """The report on a path, as a dict."""
     report = Report()
@@ -347,7 +364,7 @@ def verify(path):
                 report.count(files=1, bytes=size, tensors=len(read_header(file, size)))
         except Violation as error:
             report.problem(error.code, error.message, None, os.path.basename(path), **error.facts)
-    elif is_checkpoint(path):
+    elif is_one_checkpoint(path):
         check_checkpoint(path, report)
     else:
         for entry in sorted(os.scandir(path), key=lambda entry: entry.name):

@@ -8,8 +8,8 @@ import { listDirectory } from '../storage/local.js';
 import { type CatalogEntry, inspectDirectory } from './checkpoint.js';
 
 /**
- * Every checkpoint of `directory`, oldest commit first; those whose manifest cannot be read come
- * before all others. Throws `ERR_NOT_FOUND` or `ERR_NOT_A_DIRECTORY`.
+ * Every checkpoint of `directory`, oldest commit first. Those whose manifest cannot be read come last: they
+ * may be the newest, and whoever falls back past them must say so. Throws `ERR_NOT_FOUND` or `ERR_NOT_A_DIRECTORY`.
  */
 export async function scanDirectory(directory: string): Promise<CatalogEntry[]> {
   const entries: CatalogEntry[] = [];
@@ -52,7 +52,8 @@ export async function isCheckpointDirectory(directory: string): Promise<boolean>
 }
 
 function bySequence(a: CatalogEntry, b: CatalogEntry): number {
-  const difference = (a.info.sequence ?? 0) - (b.info.sequence ?? 0);
-  if (difference !== 0) return difference;
+  const sequenceA = a.info.sequence ?? Number.POSITIVE_INFINITY;
+  const sequenceB = b.info.sequence ?? Number.POSITIVE_INFINITY;
+  if (sequenceA !== sequenceB) return sequenceA - sequenceB;
   return a.info.name < b.info.name ? -1 : 1;
 }

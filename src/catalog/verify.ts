@@ -6,6 +6,7 @@ import type { Progress } from '../engine/progress.js';
 import { throwIfAborted, toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { MANIFEST_NAME } from '../format/names.js';
+import { regularFileBytes } from '../storage/local.js';
 import type { FileProblem } from './check-digest.js';
 import { readManifest } from './checkpoint.js';
 import { readBareHeader } from './read-bare.js';
@@ -52,7 +53,7 @@ export async function verifyTarget(target: string, options: VerifyOptions): Prom
   const isDirectory = await isExistingDirectory(target);
   if (!isDirectory) {
     problems.push(...(await verifyBareFile(target, checked)));
-  } else if (await isCheckpointDirectory(target)) {
+  } else if (await isOneCheckpoint(target)) {
     problems.push(...(await verifyCheckpoint(path.resolve(target), checked, options)));
   } else {
     for (const { info } of await scanDirectory(path.resolve(target))) {
@@ -69,6 +70,13 @@ export async function verifyTarget(target: string, options: VerifyOptions): Prom
     seconds,
     bytesPerSecond: seconds > 0 ? checked.bytes / seconds : 0,
   };
+}
+
+/** A stray safetensors file beside checkpoints does not make one checkpoint of them all. */
+async function isOneCheckpoint(target: string): Promise<boolean> {
+  if (!(await isCheckpointDirectory(target))) return false;
+  const hasManifest = (await regularFileBytes(path.join(target, MANIFEST_NAME))) !== undefined;
+  return hasManifest || (await scanDirectory(path.resolve(target))).length === 0;
 }
 
 async function isExistingDirectory(target: string): Promise<boolean> {

@@ -86,6 +86,8 @@ export interface FileReader {
 
 export interface Engine {
   readonly name: EngineName;
+  /** Whether `range` can be held without a copy; false for memory that may be resized or grown away. */
+  canHold(range: MemoryRange): boolean;
   /** Holds `range` until it is released. Throws `ERR_SOURCE_CHANGED` if it is detached already. */
   hold(range: MemoryRange): HeldMemory;
   /** Creates `path`, which must not exist. */

@@ -4,7 +4,7 @@
  * lone surrogates, and gives objects as Maps, so that `__proto__` is a key like any other.
  */
 
-/** A number written with a fraction or an exponent, or as `-0`. */
+/** A number written with a fraction or an exponent, or as `-0`; infinite where a double cannot hold it. */
 export class JsonFloat {
   constructor(readonly value: number) {}
 }
@@ -103,7 +103,6 @@ class Reader {
     this.position += match[0].length;
     const value = Number(match[0]);
     if (match[1] !== undefined || match[2] !== undefined || Object.is(value, -0)) {
-      if (!Number.isFinite(value)) throw this.error('number out of range');
       return new JsonFloat(value);
     }
     return Number.isSafeInteger(value) ? value : BigInt(match[0]);

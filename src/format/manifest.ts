@@ -112,6 +112,7 @@ export function decodeManifest(bytes: Uint8Array, checkpoint: string): Manifest 
 }
 
 const HEX = /^[0-9a-f]{8}$/;
+const DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const ROLES: ReadonlySet<string> = new Set(['model', 'optimizer', 'index', 'state', 'attachment']);
 
 class Decoder {
@@ -172,7 +173,7 @@ class Decoder {
   }
 
   private date(text: string): string {
-    if (Number.isNaN(Date.parse(text))) throw this.invalid('createdAt is not a date');
+    if (!DATE.test(text) || Number.isNaN(Date.parse(text))) throw this.invalid('createdAt is not a date');
     return text;
   }
 
@@ -194,7 +195,7 @@ class Decoder {
   private metric(name: string, value: JsonValue): number {
     if (typeof value === 'number') return value;
     if (typeof value === 'bigint') return Number(value);
-    if (value instanceof JsonFloat) return value.value;
+    if (value instanceof JsonFloat && Number.isFinite(value.value)) return value.value;
     if (typeof value === 'string' && Object.hasOwn(METRIC_WORDS, value)) return METRIC_WORDS[value] as number;
     throw this.invalid(`the metric ${JSON.stringify(name)} is not a number`);
   }
@@ -231,7 +232,7 @@ class Decoder {
     if (!wellFormed || chunks.length !== Math.ceil(bytes / chunkBytes)) {
       throw this.invalid(`chunks of ${name} are not one checksum per ${chunkBytes} bytes`);
     }
-    const tensors = object.get('tensors');
+    const isTensorFile = role === 'model' || role === 'optimizer';
     return {
       name,
       role: role as FileRole,
@@ -239,11 +240,11 @@ class Decoder {
       crc32c: this.hex(object, 'crc32c'),
       chunkBytes,
       chunks: chunks as string[],
-      ...(tensors === undefined ? {} : { tensors: this.tensors(tensors, name, bytes) }),
+      ...(isTensorFile ? { tensors: this.tensors(object.get('tensors'), name, bytes) } : {}),
     };
   }
 
-  private tensors(value: JsonValue, file: string, fileBytes: number): ManifestTensor[] {
+  private tensors(value: JsonValue | undefined, file: string, fileBytes: number): ManifestTensor[] {
     if (!Array.isArray(value)) throw this.invalid(`tensors of ${file} is not a list`);
     let end = 0;
     const tensors = value.map((item, index) => {

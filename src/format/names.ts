@@ -18,10 +18,8 @@ const MAX_NAME_BYTES = 255;
 export function isFileName(name: string): boolean {
   if (name.length === 0 || name.startsWith('.') || name === MANIFEST_NAME) return false;
   if (Buffer.byteLength(name) > MAX_NAME_BYTES) return false;
-  for (const c of name) {
-    if (c === '/' || c === '\\' || (c.codePointAt(0) as number) < 0x20) return false;
-  }
-  return true;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused.
+  return !/[/\\\u0000-\u001f\u007f-\u009f]/.test(name);
 }
 
 /** Throws `ERR_INVALID_NAME` unless `name` can be a tensor's name: a non-empty, well-formed string. */

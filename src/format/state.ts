@@ -47,7 +47,7 @@ export function decodeState(bytes: Uint8Array, checkpoint: string): StateDocumen
   const { format, version, user, extensions } = document as Record<string, unknown>;
   if (format !== 'holdfast-state') throw fail('is not a holdfast state document');
   if (version !== STATE_VERSION) throw fail(`has version ${String(version)}; this holdfast reads version ${STATE_VERSION}`);
-  if (extensions === null || typeof extensions !== 'object') throw fail('has no extensions object');
+  if (extensions === null || typeof extensions !== 'object' || Array.isArray(extensions)) throw fail('has no extensions object');
   return { user: user as Json | undefined, extensions: extensions as Record<string, Json> };
 }
 

@@ -9,9 +9,7 @@ import type { Arena } from './arena.js';
 import type { Source, StreamedData } from './source.js';
 
 /** A tensor whose bytes can be written now or later. */
-export type Captured =
-  | { readonly kind: 'memory'; readonly held: HeldMemory; readonly pinned: boolean }
-  | { readonly kind: 'stream'; readonly stream: StreamedData };
+export type Captured = { readonly kind: 'memory'; readonly held: HeldMemory } | { readonly kind: 'stream'; readonly stream: StreamedData };
 
 /** Which set of tensors: names are unique within one. */
 export type TensorRole = 'model' | 'optimizer';
@@ -33,25 +31,26 @@ export class Snapshot {
 
   /** Captures everything synchronously. A tensor's name is unique within its role. */
   static take(sourcesByRole: Readonly<Record<TensorRole, readonly Source[]>>, engine: Engine, arena: Arena): Snapshot {
-    const sources = TENSOR_ROLES.flatMap((role) => sourcesByRole[role].map((source) => ({ ...source, key: keyOf(role, source.name) })));
     const started = performance.now();
     const captured = new Map<string, Captured>();
     let lease: ArrayBuffer | undefined;
     try {
-      const copied = sources.filter(({ data }) => 'memory' in data && !data.stable);
-      lease = arena.take(copied.reduce((sum, { byteLength }) => sum + align(byteLength), 0));
-      let at = 0;
-      for (const { key, data, byteLength } of sources) {
-        if (!('memory' in data)) {
-          captured.set(key, { kind: 'stream', stream: data });
-        } else if (data.stable) {
-          captured.set(key, { kind: 'memory', held: engine.hold(data.memory), pinned: true });
-        } else {
-          const target = { buffer: lease, byteOffset: at, byteLength };
-          copyRange(data.memory, target);
-          captured.set(key, { kind: 'memory', held: engine.hold(target), pinned: false });
-          at += align(byteLength);
+      const toCopy: { key: string; memory: MemoryRange }[] = [];
+      for (const role of TENSOR_ROLES) {
+        for (const { name, data } of sourcesByRole[role]) {
+          const key = keyOf(role, name);
+          if (!('memory' in data)) captured.set(key, { kind: 'stream', stream: data });
+          else if (data.stable && engine.canHold(data.memory)) captured.set(key, { kind: 'memory', held: engine.hold(data.memory) });
+          else toCopy.push({ key, memory: data.memory });
         }
+      }
+      lease = arena.take(toCopy.reduce((sum, { memory }) => sum + align(memory.byteLength), 0));
+      let at = 0;
+      for (const { key, memory } of toCopy) {
+        const target = { buffer: lease, byteOffset: at, byteLength: memory.byteLength };
+        copyRange(memory, target);
+        captured.set(key, { kind: 'memory', held: engine.hold(target) });
+        at += align(memory.byteLength);
       }
     } catch (error) {
       new Snapshot(captured, lease, arena, 0).release();

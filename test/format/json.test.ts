@@ -46,6 +46,7 @@ describe('parseJson', () => {
     expect(parseJson('[1, -7, 0]')).toEqual([1, -7, 0]);
     expect(parseJson('[1.0, 1e0, -0]')).toEqual([new JsonFloat(1), new JsonFloat(1), new JsonFloat(-0)]);
     expect(parseJson('9007199254740993')).toBe(9007199254740993n);
+    expect(parseJson('1e999')).toEqual(new JsonFloat(Number.POSITIVE_INFINITY));
   });
 
   test('gives "__proto__" as a key like any other', () => {
@@ -72,7 +73,6 @@ describe('parseJson', () => {
     ['syntax', '1.'],
     ['syntax', '+1'],
     ['syntax', 'NaN'],
-    ['syntax', '1e999'],
     ['syntax', '{} x'],
     ['syntax', '\u00a0{}'],
     ['syntax', '"open'],

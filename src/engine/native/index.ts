@@ -184,6 +184,16 @@ export class NativeEngine implements Engine {
 
   constructor(private readonly addon: NativeAddon) {}
 
+  canHold({ buffer }: MemoryRange): boolean {
+    if (!(buffer instanceof ArrayBuffer)) return true;
+    try {
+      this.addon.unpin(this.addon.pin(buffer));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   hold(range: MemoryRange): HeldMemory {
     return new NativeMemory(this.addon, range);
   }

@@ -9,6 +9,10 @@ import { PortableWriter } from './writer.js';
 export class PortableEngine implements Engine {
   readonly name = 'portable';
 
+  canHold(): boolean {
+    return true;
+  }
+
   hold(range: MemoryRange): HeldMemory {
     return new PortableMemory(range);
   }

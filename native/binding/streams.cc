@@ -1,0 +1,245 @@
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "binding/addon.h"
+#include "binding/arguments.h"
+#include "binding/errors.h"
+#include "binding/handles.h"
+#include "core/pin_table.h"
+#include "core/stream_reader.h"
+#include "core/stream_writer.h"
+
+namespace holdfast {
+
+namespace {
+
+Napi::Value ToUint32Array(Napi::Env env, const std::vector<uint32_t>& values) {
+  Napi::Uint32Array array = Napi::Uint32Array::New(env, values.size());
+  for (size_t index = 0; index < values.size(); ++index) array.Data()[index] = values[index];
+  return array;
+}
+
+Napi::Value ToDigest(Napi::Env env, const TransferResult& result) {
+  Napi::Object digest = Napi::Object::New(env);
+  digest.Set("bytes", static_cast<double>(result.bytes));
+  digest.Set("crc32c", result.crc32c);
+  digest.Set("chunks", ToUint32Array(env, result.chunks));
+  digest.Set("spans", ToUint32Array(env, result.spans));
+  digest.Set("direct", result.direct);
+  digest.Set("directReason", result.direct_reason);
+  digest.Set("transferSeconds", result.transfer_seconds);
+  digest.Set("syncSeconds", result.sync_seconds);
+  return digest;
+}
+
+Outcome DigestOutcome(Status status, std::shared_ptr<TransferResult> result) {
+  return {std::move(status), [result](Napi::Env env) { return ToDigest(env, *result); }};
+}
+
+std::shared_ptr<StreamWriter> ToWriter(Napi::Value value) {
+  std::shared_ptr<StreamWriter> writer = Handles::Global().FindWriter(ToInteger(value, "writer"));
+  if (writer == nullptr) ThrowInvalid(value.Env(), "writer is not a handle of an open writer");
+  return writer;
+}
+
+std::shared_ptr<StreamWriter> TakeWriter(Napi::Value value) {
+  std::shared_ptr<StreamWriter> writer = Handles::Global().TakeWriter(ToInteger(value, "writer"));
+  if (writer == nullptr) ThrowInvalid(value.Env(), "writer is not a handle of an open writer");
+  return writer;
+}
+
+std::shared_ptr<StreamReader> ToReader(Napi::Value value) {
+  std::shared_ptr<StreamReader> reader = Handles::Global().FindReader(ToInteger(value, "reader"));
+  if (reader == nullptr) ThrowInvalid(value.Env(), "reader is not a handle of an open reader");
+  return reader;
+}
+
+// The part [offset, offset + bytes) of pinned memory.
+uint8_t* PartOfPin(Napi::Env env, LeaseSet* leases, uint64_t handle, uint64_t offset,
+                   uint64_t bytes) {
+  const Pin* pin = leases->Acquire(handle);
+  if (pin == nullptr) {
+    ThrowInvalid(env, std::to_string(handle) + " is not a handle of pinned memory");
+  }
+  if (offset > pin->bytes || bytes > pin->bytes - offset) {
+    ThrowInvalid(env, "bytes " + std::to_string(offset) + " to " + std::to_string(offset + bytes) +
+                          " reach beyond the pinned memory's " + std::to_string(pin->bytes));
+  }
+  return pin->data == nullptr ? nullptr : pin->data + offset;
+}
+
+WriterOptions ToWriterOptions(Napi::Value value) {
+  const Napi::Object object = ToObject(value, "options");
+  WriterOptions options;
+  options.direct = ToDirectMode(object.Get("direct"), "direct");
+  options.permissions = static_cast<unsigned>(ToInteger(object.Get("mode"), "mode", 07777));
+  options.chunk_bytes = ToInteger(object.Get("chunkBytes"), "chunkBytes");
+  options.spans = ToIntegers(object.Get("spans"), "spans");
+  options.operation_bytes = ToInteger(object.Get("operationBytes"), "operationBytes");
+  options.queue_depth =
+      static_cast<unsigned>(ToInteger(object.Get("queueDepth"), "queueDepth", 256));
+  options.abort = ToAbortFlag(object.Get("abort"));
+  return options;
+}
+
+ReadOptions ToReadOptions(Napi::Value value) {
+  const Napi::Env env = value.Env();
+  const Napi::Object object = ToObject(value, "options");
+  ReadOptions options;
+  options.chunk_bytes = ToInteger(object.Get("chunkBytes"), "chunkBytes");
+  options.offset = ToInteger(object.Get("offset"), "offset");
+  options.spans = ToIntegers(object.Get("spans"), "spans");
+  options.operation_bytes = ToInteger(object.Get("operationBytes"), "operationBytes");
+  options.queue_depth =
+      static_cast<unsigned>(ToInteger(object.Get("queueDepth"), "queueDepth", 256));
+  options.abort = ToAbortFlag(object.Get("abort"));
+  if (options.chunk_bytes != 0 && options.offset % options.chunk_bytes != 0) {
+    ThrowInvalid(env, "offset must be a multiple of chunkBytes");
+  }
+  const std::vector<double> destinations = ToNumbers(object.Get("destinations"), "destinations");
+  if (destinations.size() / 2 != options.spans.size() || destinations.size() % 2 != 0) {
+    ThrowInvalid(env, "destinations must hold two numbers per span");
+  }
+  options.leases = std::make_unique<LeaseSet>();
+  for (size_t span = 0; span < options.spans.size(); ++span) {
+    uint8_t* part = nullptr;
+    if (destinations[2 * span] != -1) {
+      const uint64_t pin = ToInteger(env, destinations[2 * span], "destinations");
+      const uint64_t offset = ToInteger(env, destinations[2 * span + 1], "destinations");
+      part = PartOfPin(env, options.leases.get(), pin, offset, options.spans[span]);
+    }
+    options.destinations.push_back(part);
+  }
+  return options;
+}
+
+}  // namespace
+
+Napi::Value Addon::OpenWriter(Info info) {
+  const std::string path = ToPath(info[0], "path");
+  auto options = std::make_shared<WriterOptions>(ToWriterOptions(info[1]));
+  return environment_->Spawn(
+      info.Env(),
+      [environment = environment_, path, options]() -> Outcome {
+        std::unique_ptr<StreamWriter> opened;
+        Status status = StreamWriter::Open(path, std::move(*options), &opened);
+        if (!status.ok()) return {status, nullptr};
+        std::shared_ptr<StreamWriter> writer(std::move(opened));
+        uint64_t handle = 0;
+        // A writer that nobody will hear of is abandoned by its destructor.
+        if (!environment->IfOpen([&] {
+              handle = Handles::Global().AddWriter(environment->id(), std::move(writer));
+            })) {
+          return {Status::Aborted(), nullptr};
+        }
+        return {Status::Ok(), [handle](Napi::Env env) {
+                  return Napi::Number::New(env, static_cast<double>(handle));
+                }};
+      },
+      nullptr);
+}
+
+Napi::Value Addon::Write(Info info) {
+  const Napi::Env env = info.Env();
+  const std::shared_ptr<StreamWriter> writer = ToWriter(info[0]);
+  const std::vector<uint64_t> numbers = ToIntegers(info[1], "pieces");
+  if (numbers.size() % 3 != 0) ThrowInvalid(env, "pieces must hold three numbers each");
+  Source source;
+  source.leases = std::make_unique<LeaseSet>();
+  source.pieces.reserve(numbers.size() / 3);
+  for (size_t index = 0; index < numbers.size(); index += 3) {
+    const uint64_t bytes = numbers[index + 2];
+    const uint8_t* part =
+        PartOfPin(env, source.leases.get(), numbers[index], numbers[index + 1], bytes);
+    source.pieces.push_back({part, bytes});
+  }
+  uint64_t ticket;
+  const Napi::Promise promise = environment_->Begin(env, &ticket);
+  writer->Write(std::move(source), [environment = environment_, ticket](const Status& status) {
+    environment->Complete(ticket, {status, nullptr});
+  });
+  return promise;
+}
+
+Napi::Value Addon::FinishWriter(Info info) {
+  std::shared_ptr<StreamWriter> writer = TakeWriter(info[0]);
+  return environment_->Spawn(
+      info.Env(),
+      [writer] {
+        auto result = std::make_shared<TransferResult>();
+        Status status = writer->Finish(result.get());
+        return DigestOutcome(std::move(status), result);
+      },
+      [writer] { writer->Abort(); });
+}
+
+Napi::Value Addon::AbandonWriter(Info info) {
+  std::shared_ptr<StreamWriter> writer = TakeWriter(info[0]);
+  return environment_->Spawn(
+      info.Env(),
+      [writer]() -> Outcome {
+        writer->Abandon();
+        return {};
+      },
+      nullptr);
+}
+
+Napi::Value Addon::WrittenBytes(Info info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(ToWriter(info[0])->written_bytes()));
+}
+
+Napi::Value Addon::OpenReader(Info info) {
+  const std::string path = ToPath(info[0], "path");
+  const DirectMode direct = ToDirectMode(info[1], "direct");
+  return environment_->Spawn(
+      info.Env(),
+      [environment = environment_, path, direct]() -> Outcome {
+        std::unique_ptr<StreamReader> opened;
+        Status status = StreamReader::Open(path, direct, Operations::System(), &opened);
+        if (!status.ok()) return {status, nullptr};
+        std::shared_ptr<StreamReader> reader(std::move(opened));
+        uint64_t handle = 0;
+        if (!environment->IfOpen(
+                [&] { handle = Handles::Global().AddReader(environment->id(), reader); })) {
+          return {Status::Aborted(), nullptr};
+        }
+        return {Status::Ok(), [handle, bytes = reader->bytes(), is_direct = reader->direct(),
+                               reason = reader->direct_reason()](Napi::Env env) {
+                  Napi::Object result = Napi::Object::New(env);
+                  result.Set("reader", static_cast<double>(handle));
+                  result.Set("bytes", static_cast<double>(bytes));
+                  result.Set("direct", is_direct);
+                  result.Set("directReason", reason);
+                  return result;
+                }};
+      },
+      nullptr);
+}
+
+Napi::Value Addon::Read(Info info) {
+  std::shared_ptr<StreamReader> reader = ToReader(info[0]);
+  auto options = std::make_shared<ReadOptions>(ToReadOptions(info[1]));
+  return environment_->Spawn(
+      info.Env(),
+      [reader, options] {
+        auto result = std::make_shared<TransferResult>();
+        Status status = reader->Read(std::move(*options), result.get());
+        return DigestOutcome(std::move(status), result);
+      },
+      [reader] { reader->Abort(); });
+}
+
+Napi::Value Addon::ReadBytes(Info info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(ToReader(info[0])->read_bytes()));
+}
+
+Napi::Value Addon::CloseReader(Info info) {
+  const uint64_t handle = ToInteger(info[0], "reader");
+  const std::shared_ptr<StreamReader> reader = Handles::Global().TakeReader(handle);
+  if (reader == nullptr) ThrowInvalid(info.Env(), "reader is not a handle of an open reader");
+  reader->Abort();
+  return info.Env().Undefined();
+}
+
+}  // namespace holdfast

@@ -1,0 +1,24 @@
+// Live counts of what the library holds, for leak tests. Every count returns to what it was once
+// the work that raised it has ended.
+#ifndef HOLDFAST_CORE_COUNTERS_H_
+#define HOLDFAST_CORE_COUNTERS_H_
+
+#include <atomic>
+#include <cstdint>
+
+namespace holdfast {
+
+struct Counters {
+  std::atomic<int64_t> staging_bytes{0};
+  std::atomic<int64_t> threads{0};
+};
+
+// Never destroyed: native threads may still run while the process exits.
+inline Counters& counters() {
+  static Counters* const instance = new Counters;
+  return *instance;
+}
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_CORE_COUNTERS_H_

@@ -1,0 +1,30 @@
+#include "core/crc32c_variants.h"
+
+#if defined(__aarch64__)
+
+#include <arm_acle.h>
+
+namespace holdfast {
+namespace {
+
+inline uint64_t Step64(uint64_t state, uint64_t word) {
+  return __crc32cd(static_cast<uint32_t>(state), word);
+}
+inline uint64_t Step8(uint64_t state, uint8_t byte) {
+  return __crc32cb(static_cast<uint32_t>(state), byte);
+}
+
+}  // namespace
+}  // namespace holdfast
+
+#include "core/crc32c_lanes.h"
+
+namespace holdfast {
+
+uint32_t Crc32cArm64(const uint8_t* data, size_t bytes, uint32_t seed) {
+  return ~ExtendByLanes(data, bytes, ~seed);
+}
+
+}  // namespace holdfast
+
+#endif

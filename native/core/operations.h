@@ -1,0 +1,46 @@
+// The system calls of the core, in one replaceable table, so that a test can make any of them fail,
+// fall short or be counted.
+#ifndef HOLDFAST_CORE_OPERATIONS_H_
+#define HOLDFAST_CORE_OPERATIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace holdfast {
+
+// What statx says of a file. Alignments are 0 where direct I/O is not possible.
+struct FileFacts {
+  bool regular = false;
+  uint64_t bytes = 0;
+  bool alignment_known = false;  // the kernel reported STATX_DIOALIGN
+  uint32_t memory_alignment = 0;
+  uint32_t offset_alignment = 0;
+};
+
+// Every call returns a negative errno on failure, and otherwise 0 or what the call gives. Calls may
+// come from several threads at once.
+class Operations {
+ public:
+  virtual ~Operations() = default;
+
+  virtual int Open(const char* path, int flags, unsigned mode);
+  virtual int SetFlags(int fd, int flags);
+  virtual int Facts(int fd, FileFacts* facts);
+  virtual int64_t WriteAt(int fd, const void* data, size_t bytes, uint64_t offset);
+  virtual int64_t ReadAt(int fd, void* data, size_t bytes, uint64_t offset);
+  virtual int Preallocate(int fd, uint64_t bytes);
+  virtual int Truncate(int fd, uint64_t bytes);
+  // Starts writing cached bytes to the device without waiting for them.
+  virtual int StartWriteback(int fd, uint64_t offset, uint64_t bytes);
+  virtual int Sync(int fd);
+  virtual int Close(int fd);
+  virtual int Unlink(const char* path);
+  virtual void SleepMilliseconds(unsigned milliseconds);
+
+  // The real ones. Lives for ever.
+  static Operations& System();
+};
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_CORE_OPERATIONS_H_

@@ -1,0 +1,102 @@
+#include "core/thread_engine.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <cerrno>
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "core/counters.h"
+
+namespace holdfast {
+
+Status StartThread(std::function<void()> body, std::thread* thread) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // inherited by the new thread
+  Status status;
+  try {
+    *thread = std::thread(std::move(body));
+  } catch (const std::system_error& error) {
+    status = Status::System(error.code().value(), "pthread_create", "");
+  } catch (const std::bad_alloc&) {
+    status = Status::OutOfMemory();
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return status;
+}
+
+Status ThreadEngine::Start(Job* job, unsigned queue_depth) {
+  job_ = job;
+  threads_.reserve(queue_depth);
+  for (unsigned index = 0; index < queue_depth; ++index) {
+    std::thread thread;
+    ++counters().threads;
+    const Status status = StartThread(
+        [this] {
+          Run();
+          --counters().threads;
+        },
+        &thread);
+    if (!status.ok()) --counters().threads;
+    if (!status.ok()) return threads_.empty() ? status : Status::Ok();
+    threads_.push_back(std::move(thread));
+  }
+  return Status::Ok();
+}
+
+void ThreadEngine::Wake() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++wakes_;
+  }
+  woken_.notify_all();
+}
+
+void ThreadEngine::Join() {
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+void ThreadEngine::Run() {
+  for (;;) {
+    uint64_t seen;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      seen = wakes_;
+    }
+    Operation operation;
+    const Job::Claim claim = job_->TakeOperation(&operation);
+    if (claim == Job::Claim::kDone) return;
+    if (claim == Job::Claim::kOperation) {
+      Step(&operation);
+      continue;
+    }
+    std::unique_lock<std::mutex> lock(mutex_);
+    woken_.wait(lock, [&] { return wakes_ != seen; });
+  }
+}
+
+bool ThreadEngine::Step(Operation* operation) {
+  Status status;
+  try {
+    status = job_->Before(operation);
+    if (status.ok() && operation->bytes != 0) {
+      if (operation->kind == Operation::Kind::kWrite) {
+        status = operation->file->WriteAt(operation->memory, operation->bytes, operation->offset);
+      } else {
+        status = operation->file->ReadAt(operation->memory, operation->bytes, operation->needed,
+                                         operation->offset, &operation->transferred);
+      }
+      if (status.ok()) status = job_->After(operation);
+    }
+  } catch (const std::bad_alloc&) {
+    status = Status::OutOfMemory();
+  }
+  if (!status.ok()) job_->Failed(operation, status);
+  return status.ok();
+}
+
+}  // namespace holdfast

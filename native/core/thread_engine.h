@@ -1,0 +1,41 @@
+// The engine on plain threads: each claims an operation, fills, transfers, takes over, and goes on.
+#ifndef HOLDFAST_CORE_THREAD_ENGINE_H_
+#define HOLDFAST_CORE_THREAD_ENGINE_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "core/engine.h"
+
+namespace holdfast {
+
+class ThreadEngine : public Engine {
+ public:
+  ~ThreadEngine() override { Join(); }
+  // Starts as many threads as it can get, at least one, else the error of the first.
+  Status Start(Job* job, unsigned queue_depth) override;
+  void Wake() override;
+  void Join() override;
+
+ private:
+  void Run();
+  bool Step(Operation* operation);
+
+  Job* job_ = nullptr;
+  std::vector<std::thread> threads_;
+  std::mutex mutex_;
+  std::condition_variable woken_;
+  uint64_t wakes_ = 0;  // guarded by mutex_
+};
+
+// Runs `body` on a new thread that has every signal blocked: signal handlers of the host must not
+// run on it, and a write over a file-size limit must give EFBIG instead of killing the process.
+Status StartThread(std::function<void()> body, std::thread* thread);
+
+}  // namespace holdfast
+
+#endif  // HOLDFAST_CORE_THREAD_ENGINE_H_

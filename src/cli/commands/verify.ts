@@ -1,0 +1,90 @@
+/** `holdfast verify`: is every byte what was saved? */
+import { Option } from 'commander';
+import type { EngineName, Problem, VerifyReport } from '../../index.js';
+import { type CommandContext, type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
+import { EXIT_FINE, EXIT_PROBLEM, EXIT_USAGE } from '../exit.js';
+import { printJson } from '../output.js';
+import { resolveLink } from '../target.js';
+
+const NOTES = `Nothing is changed. A bare .safetensors file has no checksums: only its structure is checked (checksummed: false).
+
+JSON: {ok, checksummed, checked: {checkpoints, files, tensors, bytes}, problems: [{code, checkpoint, file, offset, bytes,
+tensors, expected, actual, message}], seconds, bytesPerSecond}. docs/ERRORS.md lists the codes.
+Exits with 0 if all is well, 1 if anything is damaged or missing, 2 if files may not be read.`;
+
+interface VerifyOptions extends CommonOptions {
+  readonly engine: EngineName | 'auto';
+}
+
+export const registerVerify: RegisterCommand = (program, context) =>
+  program
+    .command('verify')
+    .summary('read every byte and compare the checksums')
+    .description('Reads every byte of a checkpoint, or of all checkpoints in a directory, and names what is damaged.')
+    .argument('<PATH>', 'a directory of checkpoints, one checkpoint, or a .safetensors file')
+    .addOption(
+      new Option('--engine <NAME>', 'how to read: native (direct I/O), portable, or auto: native where it loads')
+        .choices(['auto', 'native', 'portable'])
+        .default('auto'),
+    )
+    .addHelpText(
+      'after',
+      helpEnd(
+        [
+          ['holdfast verify checkpoints', 'every checkpoint of a run'],
+          ['holdfast verify checkpoints/latest', 'only the newest'],
+          ["holdfast verify checkpoints --json | jq -r '.problems[].tensors[]'", 'the names of damaged tensors'],
+        ],
+        NOTES,
+      ),
+    )
+    .action(async (given: string, { json, engine }: VerifyOptions) => {
+      const target = resolveLink(given);
+      const report = await verifyWithProgress(target, engine, context);
+      if (json) printJson(toJson(report));
+      else (await import('../verdict.js')).printVerdict(report, given, engine);
+      context.exitCode = exitCodeOf(report);
+    });
+
+async function verifyWithProgress(target: string, engine: EngineName | 'auto', { signal }: CommandContext): Promise<VerifyReport> {
+  const { listDirectory, verifyPath } = await import('../../manager/describe.js');
+  if (!process.stderr.isTTY) return verifyPath(target, { engine, signal });
+  const { ProgressBar } = await import('../progress.js');
+  let grandTotal = 0;
+  listDirectory(target).then(
+    (checkpoints) => {
+      for (const { bytes, status } of checkpoints) if (status === 'good') grandTotal += bytes ?? 0;
+    },
+    // Only the length of the bar depends on it.
+    () => {},
+  );
+  const bar = new ProgressBar({ stream: process.stderr, grandTotal: () => grandTotal });
+  try {
+    return await verifyPath(target, { engine, signal, onProgress: bar.update });
+  } finally {
+    bar.finish();
+  }
+}
+
+/** Where the only trouble is that files may not be read, nothing is known to be damaged. */
+function exitCodeOf({ ok, problems }: VerifyReport): number {
+  if (ok) return EXIT_FINE;
+  return problems.every(({ code }) => code === 'ERR_PERMISSION') ? EXIT_USAGE : EXIT_PROBLEM;
+}
+
+/** The fields spelled out: they are an interface to other programs. */
+function toJson({ ok, checksummed, checked, problems, seconds, bytesPerSecond }: VerifyReport) {
+  const { checkpoints, files, tensors, bytes } = checked;
+  return {
+    ok,
+    checksummed,
+    checked: { checkpoints, files, tensors, bytes },
+    problems: problems.map(problemToJson),
+    seconds,
+    bytesPerSecond,
+  };
+}
+
+function problemToJson({ code, checkpoint, file, offset, bytes, tensors, expected, actual, message }: Problem) {
+  return { code, checkpoint, file, offset, bytes, tensors, expected, actual, message };
+}

@@ -1,0 +1,30 @@
+/** Ctrl-C: the work under way is told to stop; whoever presses twice is not kept waiting. */
+
+const NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
+
+export interface Interrupt {
+  readonly signal: AbortSignal;
+  /** 128 + the signal's number once one came. */
+  exitCode(): number | undefined;
+  release(): void;
+}
+
+/** Listens for SIGINT and SIGTERM. */
+export function listenForInterrupt(): Interrupt {
+  const controller = new AbortController();
+  let code: number | undefined;
+  const listener = (name: NodeJS.Signals) => {
+    if (code !== undefined) process.exit(code);
+    code = 128 + NUMBERS[name as keyof typeof NUMBERS];
+    controller.abort(name);
+  };
+  const names = Object.keys(NUMBERS) as (keyof typeof NUMBERS)[];
+  for (const name of names) process.on(name, listener);
+  return {
+    signal: controller.signal,
+    exitCode: () => code,
+    release: () => {
+      for (const name of names) process.off(name, listener);
+    },
+  };
+}

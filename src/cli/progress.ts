@@ -1,0 +1,86 @@
+/** A progress bar on a terminal's stderr, for work that takes more than a second. */
+import type { SingleBar } from 'cli-progress';
+import type { Progress } from '../index.js';
+import { formatBytes, formatRate, formatSeconds } from './format.js';
+import { escapeText, shorten } from './text.js';
+
+/** Work that is done sooner shows no bar. */
+const QUIET_MS = 1000;
+const BAR_COLUMNS = 24;
+
+export interface ProgressBarOptions {
+  readonly stream: NodeJS.WriteStream;
+  /** Bytes over everything that will be reported, once that is known; 0 before. */
+  readonly grandTotal: () => number;
+  readonly now?: () => number;
+}
+
+/** Draws what it is told about. `finish()` takes it off the screen again. */
+export class ProgressBar {
+  private readonly started: number;
+  private readonly now: () => number;
+  private bar: SingleBar | undefined;
+  private loading = false;
+  private finished = false;
+  /** Bytes of checkpoints that are done, and those of the one at work. */
+  private before = 0;
+  private current: Progress | undefined;
+
+  constructor(private readonly options: ProgressBarOptions) {
+    this.now = options.now ?? (() => performance.now());
+    this.started = this.now();
+  }
+
+  readonly update = (progress: Progress): void => {
+    if (this.current !== undefined && this.current.checkpoint !== progress.checkpoint) this.before += this.current.totalBytes;
+    this.current = progress;
+    if (this.finished || this.now() - this.started < QUIET_MS) return;
+    if (this.bar === undefined) void this.open();
+    else this.bar.update(this.before + progress.bytes);
+  };
+
+  finish(): void {
+    this.finished = true;
+    this.bar?.stop();
+  }
+
+  /** Loads the library only for work that turns out to be long. */
+  private async open(): Promise<void> {
+    if (this.loading) return;
+    this.loading = true;
+    const { default: library } = await import('cli-progress');
+    if (this.finished) return;
+    this.bar = new library.SingleBar({
+      stream: this.options.stream,
+      clearOnComplete: true,
+      forceRedraw: true,
+      format: () => this.line(),
+    });
+    this.bar.start(1, 0);
+  }
+
+  /** One line that fits, such as `checkpoint_step00001000  ━━━━━───── 43%  1.2 of 2.8 GiB  1.90 GB/s  2 s left`. */
+  private line(): string {
+    const { current, before } = this;
+    if (current === undefined) return '';
+    const done = before + current.bytes;
+    const total = Math.max(this.options.grandTotal(), before + current.totalBytes);
+    const seconds = (this.now() - this.started) / 1000;
+    const share = total === 0 ? 1 : Math.min(1, done / total);
+    const filled = Math.round(share * BAR_COLUMNS);
+    const rate = done / seconds;
+    const left = rate > 0 ? `${formatSeconds((total - done) / rate)} left` : '';
+    const facts = [
+      `${'━'.repeat(filled)}${'─'.repeat(BAR_COLUMNS - filled)} ${String(Math.floor(share * 100)).padStart(3)}%`,
+      `${formatBytes(done)} of ${formatBytes(total)}`,
+      formatRate(rate),
+      left,
+    ];
+    const columns = (this.options.stream.columns || 80) - 1;
+    const name = escapeText(current.checkpoint ?? current.file ?? '');
+    while (facts.length > 1 && facts.join('  ').length + 14 > columns) facts.pop();
+    const text = facts.join('  ');
+    const room = columns - text.length - 2;
+    return room < 12 ? text : `${shorten(name, room)}  ${text}`;
+  }
+}
