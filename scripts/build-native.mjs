@@ -30,11 +30,7 @@ if (first !== '' && !(first in SHORT_NAMES)) {
   process.exit(2);
 }
 const out = values.out ?? (first === '' ? 'build' : `build-${SHORT_NAMES[first]}`);
-const tool = path.join(
-  path.dirname(createRequire(import.meta.url).resolve('cmake-js/package.json')),
-  'bin',
-  'cmake-js',
-);
+const tool = path.join(path.dirname(createRequire(import.meta.url).resolve('cmake-js/package.json')), 'bin', 'cmake-js');
 const flags = [
   'compile',
   ...['-O', path.join(root, out)],

@@ -81,7 +81,7 @@ if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) {
 } else {
   const missing = missingTools();
   if (missing.length > 0) {
-    giveUp(`the native addon can't be compiled: ${missing.join(", ")} not found.\n${howToInstall(missing)}\n `);
+    giveUp(`the native addon can't be compiled: ${missing.join(', ')} not found.\n${howToInstall(missing)}\n `);
   }
   compile();
 }

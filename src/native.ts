@@ -97,8 +97,12 @@ export interface NativeAddon {
   lockFile(path: string): number;
   unlockFile(lock: number): void;
 
-  /** Holds `memory` (fixed-length, attached) and gives a handle. Only the environment that pinned may unpin. */
-  pin(memory: ArrayBufferView | ArrayBuffer): number;
+  /**
+   * Holds `memory` (fixed-length, attached) and gives a handle. Only the environment that pinned may unpin.
+   * Memory that looks like a WebAssembly.Memory's is refused unless `trusted`: growing detaches it, and
+   * Node-API cannot tell it from an ordinary buffer that happens to lie on a page.
+   */
+  pin(memory: ArrayBufferView | ArrayBuffer, trusted?: boolean): number;
   /** False once the memory was detached, transferred or moved. */
   isIntact(pin: number): boolean;
   unpin(pin: number): void;

@@ -195,7 +195,13 @@ void Environment::Close() {
     stopped_.wait_for(lock, kCourtesy, [&] { return running_.empty(); });
   }
   (void)napi_release_threadsafe_function(wake_, napi_tsfn_abort);
-  pin_references.clear();  // Node-API deletes the references itself
+  // Node-API forgets these, but does not free them. A deferred that is never settled leaves its
+  // eight bytes behind: nothing can free it where JavaScript can't run any more.
+  for (auto* references : {&pin_references, &leaving_references}) {
+    for (const auto& [handle, reference] : *references)
+      (void)napi_delete_reference(env_, reference);
+    references->clear();
+  }
 }
 
 }  // namespace holdfast

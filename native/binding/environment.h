@@ -48,8 +48,10 @@ class Environment : public std::enable_shared_from_this<Environment> {
   // meanwhile.
   bool IfOpen(const std::function<void()>& action);
 
-  // References that keep pinned memory alive. JavaScript thread.
+  // References that keep pinned memory alive, by handle; and those of memory that was unpinned
+  // while native threads still used it. JavaScript thread.
   std::unordered_map<uint64_t, napi_ref> pin_references;
+  std::unordered_map<uint64_t, napi_ref> leaving_references;
 
  private:
   struct Waiting {

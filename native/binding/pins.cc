@@ -46,7 +46,10 @@ Napi::Value Addon::PinMemory(Info info) {
     ThrowInvalid(env, "memory must be of fixed length: a resizable buffer can't be pinned");
   }
   if (!memory.shared && IsDetached(memory.buffer)) ThrowInvalid(env, "memory is detached");
-  if (MayBeWebAssembly(memory)) {
+  // A caller that knows where the memory comes from (its own arena, a buffer that it just made)
+  // says so.
+  const bool trusted = info.Length() > 1 && info[1].ToBoolean().Value();
+  if (!trusted && MayBeWebAssembly(memory)) {
     ThrowInvalid(env,
                  "memory looks like that of a WebAssembly.Memory, which is detached when it grows: "
                  "it can't be pinned");
@@ -85,12 +88,17 @@ Napi::Value Addon::Unpin(Info info) {
   }
   const napi_ref reference = found->second;
   environment_->pin_references.erase(found);
-  const auto result =
-      PinTable::Global().Unpin(handle, environment_->id(), [environment = environment_, reference] {
-        environment->RunLater(
-            [reference](Napi::Env later) { (void)napi_delete_reference(later, reference); });
-      });
-  if (result != PinTable::UnpinResult::kDeferred) (void)napi_delete_reference(env, reference);
+  environment_->leaving_references.emplace(handle, reference);
+  const auto let_go = [environment = environment_, handle](Napi::Env later) {
+    const auto leaving = environment->leaving_references.find(handle);
+    if (leaving == environment->leaving_references.end()) return;
+    (void)napi_delete_reference(later, leaving->second);
+    environment->leaving_references.erase(leaving);
+  };
+  const auto result = PinTable::Global().Unpin(
+      handle, environment_->id(),
+      [environment = environment_, let_go] { environment->RunLater(let_go); });
+  if (result != PinTable::UnpinResult::kDeferred) let_go(env);
   return env.Undefined();
 }
 

@@ -69,6 +69,14 @@ inline __m512i Fold512(__m512i value, __m512i constants, __m512i next) {
 
 uint32_t Crc32cAvx512(const uint8_t* data, size_t bytes, uint32_t seed) {
   if (bytes < 2 * kBlock) return Crc32cSse42(data, bytes, seed);
+  // Every unaligned load of 64 bytes crosses a cache line, which costs a third of the speed.
+  const size_t misaligned = reinterpret_cast<uintptr_t>(data) % 64;
+  if (misaligned != 0 && bytes >= 8 * kBlock) {
+    const size_t head = 64 - misaligned;
+    seed = Crc32cSse42(data, head, seed);
+    data += head;
+    bytes -= head;
+  }
   __m512i sum[kAccumulators];
   for (size_t i = 0; i < kAccumulators; ++i) sum[i] = Load512(data + 64 * i);
   sum[0] =

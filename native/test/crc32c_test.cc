@@ -49,9 +49,9 @@ TEST_P(Crc32cTest, KnownAnswers) {
   EXPECT_EQ(Crc(block, 32), 0x46dd794eU);
   for (uint8_t i = 0; i < 32; ++i) block[i] = static_cast<uint8_t>(31 - i);
   EXPECT_EQ(Crc(block, 32), 0x113fdb5cU);
-  const uint8_t iscsi_read[48] = {0x01, 0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  const uint8_t iscsi_read[48] = {0x01, 0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,    0, 0, 0, 0,
                                   0x14, 0,    0, 0, 0, 0, 4, 0, 0, 0, 0, 0x14, 0, 0, 0, 0x18,
-                                  0x28, 0,    0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0};
+                                  0x28, 0,    0, 0, 0, 0, 0, 0, 2, 0, 0, 0,    0, 0, 0, 0};
   EXPECT_EQ(Crc(iscsi_read, 48), 0xd9963a56U);
 }
 

@@ -17,7 +17,8 @@
 
 namespace holdfast {
 
-// A directory that is removed, with the files in it, at the end. HOLDFAST_TEST_DIRECTORY says where.
+// A directory that is removed, with the files in it, at the end. HOLDFAST_TEST_DIRECTORY says
+// where.
 class TestDirectory {
  public:
   TestDirectory() {

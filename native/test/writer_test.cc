@@ -301,9 +301,8 @@ TEST_F(WriterTest, RevokedMemoryFailsTheWriterAndIsLetGo) {
   ASSERT_NE(source.leases->Acquire(pin), nullptr);
   source.pieces.push_back({bytes.data(), bytes.size()});
   std::atomic<bool> failed{false};
-  writer_->Write(std::move(source), [&](const Status& status) {
-    failed = status.code() == Code::kSourceChanged;
-  });
+  writer_->Write(std::move(source),
+                 [&](const Status& status) { failed = status.code() == Code::kSourceChanged; });
   std::this_thread::sleep_for(std::chrono::milliseconds(10));
   table.Revoke(owner);
   table.WaitUntilUnused(owner);

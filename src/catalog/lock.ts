@@ -3,8 +3,7 @@
  * in one step (written under another name, then linked). The native engine also holds an
  * open-file-description lock on it, which tells of a holder that another pid namespace hides.
  */
-import { constants } from 'node:fs';
-import { link, open, rename, statfs } from 'node:fs/promises';
+import { link, rename, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import type { Engine, FileLock } from '../engine/contract.js';
 import { toHoldfastError } from '../engine/system-error.js';
@@ -48,7 +47,9 @@ export class DirectoryLock {
 
   /** Throws `ERR_LOCK_LOST` if the lock file is not this lock's any more. */
   async assertHeld(): Promise<void> {
-    const holder = await readHolder(this.file);
+    const holder = await readHolder(this.file).catch((error: unknown) => {
+      throw toHoldfastError(error, `read ${this.file}`, { path: this.file });
+    });
     if (holder?.token === this.identity.token) return;
     throw new HoldfastError(
       'ERR_LOCK_LOST',
@@ -59,9 +60,14 @@ export class DirectoryLock {
 
   /** Gives the lock up; removes the file only if it is still this lock's. */
   async release(): Promise<void> {
-    const holder = await readHolder(this.file);
-    if (holder?.token === this.identity.token) await removeFile(this.file);
-    this.fileLock?.release();
+    try {
+      const holder = await readHolder(this.file);
+      if (holder?.token === this.identity.token) await removeFile(this.file);
+    } catch (error) {
+      throw toHoldfastError(error, `remove ${this.file}`, { path: this.file });
+    } finally {
+      this.fileLock?.release();
+    }
   }
 }
 
@@ -89,8 +95,7 @@ async function tryCreate(file: string, identity: ProcessIdentity): Promise<boole
 
 async function createExclusively(file: string, bytes: Uint8Array): Promise<boolean> {
   try {
-    const handle = await open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0), 0o644);
-    await handle.writeFile(bytes).finally(() => handle.close());
+    await writeNewFile(file, bytes);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;

@@ -114,7 +114,9 @@ async function verifyBareFile(file: string, checked: Tally): Promise<Problem[]> 
     return [];
   } catch (error) {
     const failure = toHoldfastError(error, `read ${file}`, { path: file });
-    if (failure.code === 'ERR_PERMISSION' || failure.code === 'ERR_NOT_FOUND') throw failure;
+    const { code } = failure;
+    // The call's fault, not damage: nobody may read it, it is gone, or it is a device.
+    if (code === 'ERR_PERMISSION' || code === 'ERR_NOT_FOUND' || code === 'ERR_INVALID_ARGUMENT') throw failure;
     return [{ ...toProblem(failure, path.basename(file)), checkpoint: null }];
   }
 }

@@ -1,5 +1,6 @@
 /** What a subcommand is given. */
 import type { Command } from 'commander';
+import { wrap } from './text.js';
 
 export interface CommandContext {
   /** Fires on Ctrl-C. */
@@ -17,8 +18,9 @@ export interface CommonOptions {
 export type RegisterCommand = (program: Command, context: CommandContext) => Command;
 
 /** The end of a help text: command lines and what they are for, and what is good to know. */
-export function helpEnd(examples: readonly (readonly [command: string, purpose: string])[], notes: string): string {
-  const width = Math.max(...examples.map(([command]) => command.length));
-  const lines = examples.map(([command, purpose]) => `  $ ${command.padEnd(width)}  ${purpose}`);
-  return `\nExamples:\n${lines.join('\n')}\n\n${notes}`;
+export function helpEnd(examples: readonly (readonly [command: string, purpose: string])[], notes: readonly string[]): string {
+  const lines = examples.map(([command, purpose]) => `  # ${purpose}\n  $ ${command}`);
+  const columns = Math.min(process.stdout.columns || 80, 100);
+  const paragraphs = notes.map((note) => wrap(note, columns).join('\n'));
+  return `\nExamples:\n${lines.join('\n')}\n\n${paragraphs.join('\n\n')}`;
 }

@@ -1,6 +1,6 @@
 /** What the exit code says, and how failures are told. */
 import { type ErrorCode, type HoldfastError, isHoldfastError } from '../errors.js';
-import { printError } from './output.js';
+import { printError, toJsonText } from './output.js';
 import { escapeText } from './text.js';
 
 /** Exit codes of every command. A signal gives 128 + its number, as shells expect. */
@@ -58,7 +58,8 @@ export function reportFailure(error: unknown, json: boolean): number {
     return isProblemCode(error.code) ? EXIT_PROBLEM : EXIT_USAGE;
   }
   if (error instanceof UsageError) {
-    printFailure({ code: error.code, message: error.message }, json);
+    if (json) printFailure({ code: error.code, message: error.message }, true);
+    else printError(`holdfast: ${escapeText(error.message)} --help shows what there is.`);
     return EXIT_USAGE;
   }
   // Not 1: a mistake in this program is no damage of anybody's checkpoint.
@@ -73,6 +74,6 @@ function detailsOf(error: HoldfastError): { code: string; message: string } {
 }
 
 function printFailure(failure: { code: string; message: string }, json: boolean): void {
-  if (json) printError(JSON.stringify({ error: failure }));
+  if (json) printError(toJsonText({ error: failure }));
   else printError(`holdfast: ${escapeText(failure.message, { keepLines: true })} (${failure.code})`);
 }

@@ -1,4 +1,5 @@
 /** The two streams: one for results, one for everything else. */
+import { UNSAFE, unicodeEscape } from './text.js';
 
 /** Results go here, and with --json one document is all that does. */
 export function print(text: string): void {
@@ -12,7 +13,12 @@ export function printError(text: string): void {
 
 /** Prints the one JSON document of a command. */
 export function printJson(document: unknown): void {
-  print(JSON.stringify(document, null, 2));
+  print(toJsonText(document, 2));
+}
+
+/** JSON that is safe on a terminal too: what JSON itself lets through and a terminal obeys is written as an escape. */
+export function toJsonText(document: unknown, indent?: number): string {
+  return JSON.stringify(document, null, indent).replace(UNSAFE, (c) => (c === '\n' ? c : unicodeEscape(c)));
 }
 
 /** Metrics as JSON carries them: what is not finite becomes a string. */

@@ -62,8 +62,7 @@ function createProgram(context: CommandContext, json: boolean): Command {
     // What commander says about wrong usage is reported in failureCode, as every other error is.
     .configureOutput({ outputError: () => {}, ...(json ? { writeErr: () => {} } : {}) });
   for (const register of COMMANDS) {
-    const command = register(program, context);
-    command.copyInheritedSettings(program).option('--json', 'print one JSON document and nothing else');
+    register(program, context).option('--json', 'print one JSON document and nothing else');
   }
   return program;
 }
@@ -79,7 +78,7 @@ function failureCode(error: unknown, json: boolean): number {
 
 function toUsageError({ code, message }: CommanderError): UsageError {
   if (code === 'commander.help') return new UsageError('ERR_INVALID_ARGUMENT', 'Name a command, such as ls.');
-  const words = message.replace(/^error: /, '');
-  const sentence = `${words.charAt(0).toUpperCase()}${words.slice(1)}`;
+  const words = message.replace(/^error: /, '').replaceAll('\n', ' ');
+  const sentence = `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.)]$/.test(words) ? '' : '.'}`;
   return new UsageError(code === 'commander.unknownOption' ? 'ERR_UNKNOWN_OPTION' : 'ERR_INVALID_ARGUMENT', sentence);
 }

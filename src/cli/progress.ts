@@ -59,28 +59,25 @@ export class ProgressBar {
     this.bar.start(1, 0);
   }
 
-  /** One line that fits, such as `checkpoint_step00001000  ━━━━━───── 43%  1.2 of 2.8 GiB  1.90 GB/s  2 s left`. */
+  /** One line that fits, such as `━━━━━───── 43%  1.90 GB/s  2.1 s left  1.20 GiB of 2.80 GiB  checkpoint_step00001000`. */
   private line(): string {
     const { current, before } = this;
     if (current === undefined) return '';
     const done = before + current.bytes;
     const total = Math.max(this.options.grandTotal(), before + current.totalBytes);
-    const seconds = (this.now() - this.started) / 1000;
+    const rate = (done * 1000) / (this.now() - this.started);
     const share = total === 0 ? 1 : Math.min(1, done / total);
     const filled = Math.round(share * BAR_COLUMNS);
-    const rate = done / seconds;
-    const left = rate > 0 ? `${formatSeconds((total - done) / rate)} left` : '';
     const facts = [
       `${'━'.repeat(filled)}${'─'.repeat(BAR_COLUMNS - filled)} ${String(Math.floor(share * 100)).padStart(3)}%`,
-      `${formatBytes(done)} of ${formatBytes(total)}`,
       formatRate(rate),
-      left,
+      rate > 0 ? `${formatSeconds(Math.max(0, total - done) / rate)} left` : '',
+      `${formatBytes(done)} of ${formatBytes(total)}`,
     ];
     const columns = (this.options.stream.columns || 80) - 1;
-    const name = escapeText(current.checkpoint ?? current.file ?? '');
-    while (facts.length > 1 && facts.join('  ').length + 14 > columns) facts.pop();
+    while (facts.length > 1 && facts.join('  ').length > columns) facts.pop();
     const text = facts.join('  ');
     const room = columns - text.length - 2;
-    return room < 12 ? text : `${shorten(name, room)}  ${text}`;
+    return room < 12 ? text : `${text}  ${shorten(escapeText(current.checkpoint ?? current.file ?? ''), room)}`;
   }
 }

@@ -7,7 +7,7 @@ export interface Column<Row> {
   /** What stands in the cell: safe to print, in one line. */
   readonly value: (row: Row) => string;
   readonly align?: 'left' | 'right';
-  /** Left out where the table is too wide, the highest number first; without one it stays. */
+  /** Left out where there is no room, the highest number first; without one it stays. */
   readonly dispensable?: number;
   /** Where leaving out is not enough, it is shortened down to this many columns. */
   readonly shortest?: number;
@@ -29,12 +29,8 @@ const GAP = '  ';
 
 /** Lays `rows` out in at most `width` columns if that can be done; columns without any content are left out. */
 export function layOut<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: number): Table {
-  let laid = columns.map((column) => measure(column, rows)).filter(({ cells }) => cells.some((cell) => cell !== ''));
-  while (totalWidth(laid) > width) {
-    const first = mostDispensable(laid);
-    if (first === undefined) break;
-    laid = laid.filter((candidate) => candidate !== first);
-  }
+  const measured = columns.map((column) => measure(column, rows)).filter(({ cells }) => cells.some((cell) => cell !== ''));
+  const laid = choose(measured, width);
   for (const candidate of laid) {
     const excess = totalWidth(laid) - width;
     const { shortest } = candidate.column;
@@ -47,19 +43,25 @@ export function layOut<Row>(columns: readonly Column<Row>[], rows: readonly Row[
   };
 }
 
+/** The columns that must stay, and of the others the most important ones that there is room for. */
+function choose<Row>(measured: readonly Laid<Row>[], width: number): Laid<Row>[] {
+  const rank = ({ column }: Laid<Row>) => column.dispensable ?? 0;
+  const chosen = new Set(measured.filter(({ column }) => column.dispensable === undefined));
+  const others = measured.filter((candidate) => !chosen.has(candidate)).sort((a, b) => rank(a) - rank(b));
+  for (const candidate of others) {
+    if (totalWidth([...chosen, candidate]) <= width) chosen.add(candidate);
+  }
+  return measured.filter((candidate) => chosen.has(candidate));
+}
+
 function measure<Row>(column: Column<Row>, rows: readonly Row[]): Laid<Row> {
   const cells = rows.map(column.value);
   const width = cells.reduce((widest, cell) => Math.max(widest, widthOf(cell)), widthOf(column.title));
   return { column, cells, width };
 }
 
-function totalWidth(laid: readonly Laid<never>[] | readonly { readonly width: number }[]): number {
+function totalWidth(laid: readonly { readonly width: number }[]): number {
   return laid.reduce((sum, { width }) => sum + width + GAP.length, -GAP.length);
-}
-
-function mostDispensable<Row>(laid: readonly Laid<Row>[]): Laid<Row> | undefined {
-  const candidates = laid.filter(({ column }) => column.dispensable !== undefined);
-  return candidates.toSorted((a, b) => (b.column.dispensable as number) - (a.column.dispensable as number))[0];
 }
 
 function joinCells<Row>(laid: readonly Laid<Row>[], textOf: (laid: Laid<Row>) => string): string {

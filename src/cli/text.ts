@@ -4,7 +4,7 @@
  * Characters that a terminal obeys or that make text look like other text: control characters, bidirectional
  * overrides, invisible ones, line separators, halves of surrogate pairs.
  */
-const UNSAFE =
+export const UNSAFE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to find
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
@@ -15,8 +15,13 @@ export function escapeText(text: string, { keepLines = false }: { readonly keepL
   return text.replace(UNSAFE, (c) => {
     if (keepLines && c === '\n') return c;
     const code = c.charCodeAt(0);
-    return SHORT[c] ?? (code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`);
+    return SHORT[c] ?? (code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : unicodeEscape(c));
   });
+}
+
+/** `\u202e` and the like, as JSON and JavaScript spell it. */
+export function unicodeEscape(c: string): string {
+  return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 const WIDE =
@@ -75,4 +80,9 @@ export function wrap(text: string, width: number): string[] {
     }
   }
   return [...lines, line];
+}
+
+/** A message about a file of `checkpoint` whose name was just printed. */
+export function withoutName(message: string, checkpoint: string | null): string {
+  return checkpoint !== null && message.startsWith(`${checkpoint}/`) ? message.slice(checkpoint.length + 1) : message;
 }

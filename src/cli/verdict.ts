@@ -4,7 +4,7 @@ import type { Problem, VerifyReport } from '../index.js';
 import { loadNative } from '../native.js';
 import { formatBytes, formatInteger, formatRate, formatSeconds, plural } from './format.js';
 import { outputWidth, paint, print } from './output.js';
-import { escapeText, wrap } from './text.js';
+import { escapeText, withoutName, wrap } from './text.js';
 
 /** More than these are counted; --json has them all. */
 const MAX_PROBLEMS = 20;
@@ -18,7 +18,7 @@ export function printVerdict(report: VerifyReport, target: string, engine: strin
 
 function printDamage(report: VerifyReport, engine: string): void {
   const { problems, checked } = report;
-  const damaged = new Set(problems.map(({ checkpoint }) => checkpoint)).size;
+  const damaged = countDamaged(report);
   const unreadable = problems.every(({ code }) => code === 'ERR_PERMISSION');
   const where = report.checksummed ? ` in ${formatInteger(damaged)} of ${plural(checked.checkpoints, 'checkpoint')}` : '';
   const verdict = unreadable ? paint('yellow', 'NOT READABLE') : paint('red', 'DAMAGED');
@@ -27,8 +27,16 @@ function printDamage(report: VerifyReport, engine: string): void {
   const more = problems.length - MAX_PROBLEMS;
   if (more > 0) print(`\n… and ${plural(more, 'more problem')}: --json lists them all.`);
   print(`\n${paint('bold', 'What to do')}`);
-  for (const advice of adviceFor(report)) for (const line of wrap(`- ${advice}`, lineWidth())) print(line);
+  for (const advice of adviceFor(report)) {
+    wrap(advice, lineWidth() - 2).forEach((line, i) => {
+      print(i === 0 ? `- ${line}` : `  ${line}`);
+    });
+  }
   print(`\nRead ${readSummary(report, engine)}.`);
+}
+
+function countDamaged({ problems }: VerifyReport): number {
+  return new Set(problems.map(({ checkpoint }) => checkpoint)).size;
 }
 
 function praise(report: VerifyReport, target: string, engine: string): string {
@@ -56,7 +64,7 @@ function printProblem({ code, checkpoint, file, offset, bytes, tensors, expected
   print('');
   print(`${paint('bold', place.join(' / '))}  ${paint('red', code)}`);
   if (code !== 'ERR_CHECKSUM') {
-    for (const line of wrap(escapeText(message), lineWidth() - 2)) print(`  ${line}`);
+    for (const line of wrap(escapeText(withoutName(message, checkpoint)), lineWidth() - 2)) print(`  ${line}`);
     return;
   }
   const names = tensors.slice(0, MAX_TENSORS).map((name) => (name === '' ? '""' : escapeText(name)));
@@ -76,19 +84,24 @@ function lineWidth(): number {
 }
 
 /** One piece of advice per kind of problem, and what holds for all damage. */
-function adviceFor({ problems, checksummed }: VerifyReport): string[] {
+function adviceFor(report: VerifyReport): string[] {
+  const { problems, checksummed, checked } = report;
   const codes = new Set<ErrorCode>(problems.map(({ code }) => code));
   const advice: string[] = [];
   const takes = (code: ErrorCode) => codes.delete(code);
   if (takes('ERR_PERMISSION')) advice.push('Run this as a user who may read the files, or give read permission.');
   if (takes('ERR_UNSUPPORTED_VERSION')) advice.push('Update holdfast: a newer version wrote this checkpoint.');
   if (codes.size === 0) return advice;
-  if (codes.has('ERR_CHECKSUM')) advice.push('Tensors that are not named here are as saved and can still be used.');
+  if (codes.has('ERR_CHECKSUM')) advice.push('In files with ERR_CHECKSUM, the bytes of all tensors that are not named are as saved.');
   if (codes.has('ERR_CHECKSUM') || codes.has('ERR_IO')) {
     advice.push('Look at the disk (dmesg, smartctl) before you write to it again: bytes do not change by themselves.');
   }
   if (checksummed) {
-    advice.push('Training can go on: restore("latest") passes over damaged checkpoints to the newest good one and says so.');
+    advice.push(
+      countDamaged(report) < checked.checkpoints
+        ? 'Training can go on: restore("latest") passes over damaged checkpoints to the newest good one and says so.'
+        : 'restore("latest") goes back to the newest good checkpoint. Where none is left it throws rather than start anew.',
+    );
     advice.push('If there is a copy elsewhere, copy the checkpoint again and verify it. holdfast never deletes a damaged one by itself.');
   } else {
     advice.push('Download or copy the file again: it was cut short, altered, or is no safetensors file.');

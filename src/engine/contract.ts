@@ -86,7 +86,7 @@ export interface FileReader {
 
 export interface Engine {
   readonly name: EngineName;
-  /** Whether `range` can be held without a copy; false for memory that may be resized or grown away. */
+  /** Whether a caller's memory can be held without a copy; false where it may be resized or grown away. */
   canHold(range: MemoryRange): boolean;
   /** Holds `range` until it is released. Throws `ERR_SOURCE_CHANGED` if it is detached already. */
   hold(range: MemoryRange): HeldMemory;

@@ -3,7 +3,7 @@
  * memory for snapshots.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, realpath, stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { CatalogEntry } from '../catalog/checkpoint.js';
 import { DirectoryLock } from '../catalog/lock.js';
@@ -14,7 +14,7 @@ import type { Engine } from '../engine/contract.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { Arena } from '../snapshot/arena.js';
-import { syncDirectory } from '../storage/local.js';
+import { makeDirectories, syncDirectory } from '../storage/local.js';
 
 const cores = new Map<string, Promise<WriterCore>>();
 
@@ -110,13 +110,24 @@ export async function prepareDirectory(directory: string, readOnly: boolean): Pr
   }
 }
 
-/** mkdir -p whose new entries survive power loss: a durable checkpoint in a lost directory is lost. */
+/**
+ * mkdir -p whose entries survive power loss: a durable checkpoint in a lost directory is lost. The directory's own
+ * entry is synced even if it was there: whoever made it may have died before he came to it.
+ */
 async function makeDurably(absolute: string): Promise<void> {
-  const first = await mkdir(absolute, { recursive: true });
-  if (first === undefined) return;
+  const first = await makeDirectories(absolute);
   for (let made = absolute; ; made = path.dirname(made)) {
+    await syncParent(made);
+    if (first === undefined || made === first || path.dirname(made) === made) return;
+  }
+}
+
+async function syncParent(made: string): Promise<void> {
+  try {
     await syncDirectory(path.dirname(made));
-    if (made === first || path.dirname(made) === made) return;
+  } catch (error) {
+    // A parent that may be passed through but not read cannot be opened, so not synced either.
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
   }
 }
 

@@ -70,7 +70,9 @@ export async function describePath(target: string): Promise<Description> {
 
 async function describeFile(file: string): Promise<Description> {
   const name = path.basename(file);
-  const { header, fileBytes } = await readBareHeader(file);
+  const { header, fileBytes } = await readBareHeader(file).catch((error: unknown) => {
+    throw toHoldfastError(error, `read ${file}`, { path: file });
+  });
   return {
     name,
     sequence: null,
@@ -94,7 +96,10 @@ async function describeCheckpoint(directory: string): Promise<Description> {
   const tensors: TensorDescription[] = [];
   for (const file of manifest.files) {
     if (file.role !== 'model' && file.role !== 'optimizer') continue;
-    const { header } = await readBareHeader(path.join(directory, file.name));
+    const target = path.join(directory, file.name);
+    const { header } = await readBareHeader(target).catch((error: unknown) => {
+      throw toHoldfastError(error, `read ${info.name}/${file.name}`, { checkpoint: info.name, file: file.name, path: target });
+    });
     const sums = new Map(file.tensors?.map(({ name, crc32c }) => [name, crc32c]));
     tensors.push(...header.tensors.map((tensor) => ({ ...tensor, file: file.name, crc32c: sums.get(tensor.name) ?? null })));
   }

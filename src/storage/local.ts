@@ -1,7 +1,7 @@
 /** The file-system operations that a commit is made of, each durable or atomic as its name says. */
 import { randomBytes } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
-import { lstat, mkdir, open, readdir, rename, rm, statfs, symlink, unlink } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm, stat, statfs, symlink, unlink } from 'node:fs/promises';
 import path from 'node:path';
 
 const NOFOLLOW = constants.O_NOFOLLOW ?? 0;
@@ -10,6 +10,28 @@ const NONBLOCK = constants.O_NONBLOCK ?? 0;
 /** A name that nobody else uses, for something unfinished. */
 export function temporaryName(prefix: string): string {
   return `${prefix}${randomBytes(8).toString('hex')}`;
+}
+
+/**
+ * Creates `directory` and what is missing above it; gives the topmost one that it made, if any. Not
+ * mkdir's own `recursive`, which on a read-only file system reports success or ENOENT.
+ */
+export async function makeDirectories(directory: string): Promise<string | undefined> {
+  try {
+    await makeDirectory(directory);
+    return directory;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' && path.dirname(directory) !== directory) {
+      const first = await makeDirectories(path.dirname(directory));
+      const again = await makeDirectories(directory);
+      return first ?? again;
+    }
+    // Some systems say EROFS or EACCES rather than EEXIST for a directory that is there.
+    const found = await stat(directory).catch(() => undefined);
+    if (found?.isDirectory()) return undefined;
+    throw error;
+  }
 }
 
 /** Creates one directory; EEXIST if anything has that name. */
@@ -47,21 +69,27 @@ export async function syncDirectory(directory: string): Promise<void> {
 
 /** Replaces a file in one step. Not durable: for caches that can be rebuilt. */
 export async function replaceFile(file: string, bytes: Uint8Array, temporaryPrefix: string): Promise<void> {
-  const temporary = path.join(path.dirname(file), temporaryName(temporaryPrefix));
-  const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o644);
-  try {
-    await handle.writeFile(bytes);
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, file);
+  await replaceBy(file, temporaryPrefix, async (temporary) => {
+    const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o644);
+    await handle.writeFile(bytes).finally(() => handle.close());
+  });
 }
 
 /** Points the symbolic link `link` at the relative `target` in one step. */
 export async function replaceSymlink(link: string, target: string, temporaryPrefix: string): Promise<void> {
-  const temporary = path.join(path.dirname(link), temporaryName(temporaryPrefix));
-  await symlink(target, temporary);
-  await rename(temporary, link);
+  await replaceBy(link, temporaryPrefix, (temporary) => symlink(target, temporary));
+}
+
+/** Makes something under a temporary name and renames it into place; a failure leaves nothing behind. */
+async function replaceBy(target: string, temporaryPrefix: string, make: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = path.join(path.dirname(target), temporaryName(temporaryPrefix));
+  try {
+    await make(temporary);
+    await rename(temporary, target);
+  } catch (error) {
+    await removeFile(temporary).catch(() => {});
+    throw error;
+  }
 }
 
 /**

@@ -7,7 +7,7 @@
 import { closeSync, cpSync, existsSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { libraryIsBuilt, nativeIsMissing } from './adapter.mjs';
+import { LIBRARY, libraryIsBuilt, nativeIsMissing } from './adapter.mjs';
 import { judgeStates } from './judge.mjs';
 import { dataClassifier } from './layout.mjs';
 import { isFlush } from './log.mjs';
@@ -159,7 +159,7 @@ async function judgeRecording({ options, work, teardown }, plan, directory) {
   } finally {
     closeSync(logFd);
   }
-  const kinds = { flush: 0, prefix: 0, drop: 0 };
+  const kinds = { ack: 0, flush: 0, prefix: 0, drop: 0 };
   for (const state of states.slice(0, judged.judged)) kinds[state.kind] += 1;
   const row = {
     plan,
@@ -224,8 +224,9 @@ function keepRecording({ options }, plan, directory, row) {
   const target = path.join(options.keep ?? tmpdir(), name);
   mkdirSync(target, { recursive: true });
   for (const file of ['log.img', 'acks.jsonl', 'meta.json']) cpSync(path.join(directory, file), path.join(target, file));
+  const library = options.library === LIBRARY ? '' : ` --library ${options.library}`;
   const state = row.violations[0] ? ` --state ${row.violations[0].state.id}` : '';
-  say(`  kept; replay with: node test/crash/run.mjs --recording ${target} --states ${plan.states}${state} --verbose`);
+  say(`  kept; replay with: node test/crash/run.mjs --recording ${target} --states ${plan.states}${state}${library} --verbose`);
 }
 
 async function judgeKept(context) {
@@ -242,12 +243,12 @@ async function judgeKept(context) {
 /** Prints the table and gives the exit status. */
 function summarize(rows, seconds, options) {
   say();
-  say('run                      states  (flush/prefix/drop)  acked saves  violations  seconds');
+  say('run                      states  (ack/flush/prefix/drop)  acked saves  violations  seconds');
   for (const row of rows) {
-    const kinds = `${row.kinds.flush}/${row.kinds.prefix}/${row.kinds.drop}`;
+    const kinds = `${row.kinds.ack}/${row.kinds.flush}/${row.kinds.prefix}/${row.kinds.drop}`;
     const verdict = row.plan.expectViolations ? (row.violations.length > 0 ? 'found' : 'NONE FOUND') : String(row.violations.length);
     say(
-      `${row.plan.label.padEnd(24)} ${String(row.states).padStart(6)}  ${kinds.padStart(19)}  ${String(row.acked).padStart(11)}  ${verdict.padStart(10)}  ${row.seconds.toFixed(1).padStart(7)}`,
+      `${row.plan.label.padEnd(24)} ${String(row.states).padStart(6)}  ${kinds.padStart(23)}  ${String(row.acked).padStart(11)}  ${verdict.padStart(10)}  ${row.seconds.toFixed(1).padStart(7)}`,
     );
   }
   const failed = rows.filter((row) => row.violations.length > 0 !== row.plan.expectViolations);

@@ -7,8 +7,9 @@ import { createHash } from 'node:crypto';
 import { FUA, isFlush, isWrite } from './log.mjs';
 import { makeRandom, mix } from './prng.mjs';
 
-// Of the states asked for, at most this part are prefixes that end at a flush; the rest of what flushes
-// leave over goes to prefixes between flushes and, mostly, to states with dropped writes.
+// At most this part of the states asked for lies at acknowledgements. Of the rest at most half are prefixes that
+// end at a flush; what these leave goes to prefixes between flushes and, mostly, to states with dropped writes.
+const ACK_SHARE_MAX = 0.4;
 const FLUSH_SHARE_MAX = 0.5;
 const PREFIX_SHARE = 0.25;
 // Small windows repeat themselves: give up on a new state after so many tries per state asked for.
@@ -16,6 +17,7 @@ const TRIES_PER_STATE = 12;
 
 /**
  * The crash states of a recording, sorted by prefix, `{ id, kind, prefix, barrier, variant }` each:
+ * - `ack`: right after an acknowledgement, everything unflushed lost: the hardest state for it;
  * - `flush`: a prefix that ends at a flush;
  * - `prefix`: any other prefix, with every write that was issued;
  * - `drop`: a prefix whose unflushed writes are partly lost, or torn.
@@ -43,7 +45,9 @@ export function enumerateStates({ recording, isData, count, seed, ignoreFlushes 
     seen.add(key);
     chosen.push(state);
   };
-  for (const prefix of spread(flushes, Math.ceil(count * FLUSH_SHARE_MAX))) add('flush', prefix, 0);
+  const acked = acks.map((ack) => ack.prefix).filter((prefix) => prefix > first && prefix <= end);
+  for (const prefix of spread(acked, Math.ceil(count * ACK_SHARE_MAX))) add('ack', prefix, 0);
+  for (const prefix of spread(flushes, Math.ceil((count - chosen.length) * FLUSH_SHARE_MAX))) add('flush', prefix, 0);
   for (const prefix of shuffled(between, random).slice(0, Math.floor((count - chosen.length) * PREFIX_SHARE))) {
     add('prefix', prefix, 0);
   }
@@ -51,7 +55,7 @@ export function enumerateStates({ recording, isData, count, seed, ignoreFlushes 
   for (let variant = 1; droppable.length > 0 && chosen.length < count && variant <= count * TRIES_PER_STATE; variant += 1) {
     add('drop', dropPrefix(droppable, entries, barriers, random), variant);
   }
-  const rank = { flush: 0, prefix: 1, drop: 2 };
+  const rank = { ack: 0, flush: 1, prefix: 2, drop: 3 };
   chosen.sort((a, b) => a.prefix - b.prefix || rank[a.kind] - rank[b.kind] || a.variant - b.variant);
   return chosen.map((state, id) => ({ id, ...state }));
 }
@@ -102,6 +106,7 @@ function shuffled(items, random) {
  */
 export function writesBehindBarrier({ state, entries, seed, sectorBytes, isData }) {
   const window = entries.slice(state.barrier, state.prefix).filter((entry) => entry.bytes > 0);
+  if (state.kind === 'ack') return window.filter((entry) => (entry.flags & FUA) !== 0).map(toWrite);
   if (state.kind !== 'drop') return window.map(toWrite);
   const random = makeRandom(mix(seed, 11, state.prefix, state.variant));
   const keep = random.pick([0, 0.1, 0.5, 0.5, 0.9]);

@@ -6,7 +6,12 @@ import { onTestFinished } from 'vitest';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** A Node.js process running `script` (ES module text that may import from the built library as `holdfast`). */
-export function startNode(script: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}, wrapper: readonly string[] = []): ChildProcess {
+export function startNode(
+  script: string,
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+  wrapper: readonly string[] = [],
+): ChildProcess {
   const text = script.replaceAll("'holdfast'", JSON.stringify(new URL('../../dist/index.js', import.meta.url).href));
   const node = [process.execPath, '--input-type=module', '-e', text, '--', ...args];
   const [command, ...rest] = [...wrapper, ...node] as [string, ...string[]];

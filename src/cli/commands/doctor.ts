@@ -5,11 +5,10 @@ import { formatRate } from '../format.js';
 import { outputWidth, paint, print, printJson } from '../output.js';
 import { escapeText, wrap } from '../text.js';
 
-const NOTES = `A directory is tried with a file of one block that is gone again at once. Warnings do not change the exit code.
-
-JSON: {node, platform, engine: "native" or "portable", addon: its path or null, fileSystem,
-directIo: {supported, alignment: bytes or null}, ioUring: {available, reason},
-crc32c: {implementation, bytesPerSecond: one core, data in cache}, warnings: [text]}.`;
+const NOTES = [
+  'A directory is tried with a file of one block that is gone again at once. Warnings do not change the exit code.',
+  'JSON: {node, platform, engine: "native" or "portable", addon: its path or null, fileSystem, directIo: {supported, alignment: bytes or null}, ioUring: {available, reason}, crc32c: {implementation, bytesPerSecond: one core, data in cache}, warnings: [text]}.',
+];
 
 export const registerDoctor: RegisterCommand = (program) =>
   program

@@ -8,12 +8,10 @@ import { type Column, layOut } from '../table.js';
 import { resolveLink } from '../target.js';
 import { escapeText, pad, widthOf } from '../text.js';
 
-const NOTES = `Only manifest and headers are read, so it is quick whatever the size; "holdfast verify" checks the bytes. A bare file
-has no step, metrics, software and checksums: they are null.
-
-JSON: {name, sequence, step, epoch, metrics, software, files: [{name, bytes, crc32c}],
-tensors: [{name, dtype, shape, bytes, file, offset, crc32c}]} with all tensors; offset counts from the start of the file.
-Exits with 1 if the checkpoint is damaged.`;
+const NOTES = [
+  'Only manifest and headers are read, so it is quick whatever the size; "holdfast verify" checks the bytes. A bare file has no step, metrics, software and checksums: they are null.',
+  'JSON: {name, sequence, step, epoch, metrics, software, files: [{name, bytes, crc32c}], tensors: [{name, dtype, shape, bytes, file, offset, crc32c}]} with all tensors; offset counts from the start of the file. Exits with 1 if the checkpoint is damaged.',
+];
 
 const DEFAULT_LIMIT = 50;
 

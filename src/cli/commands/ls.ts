@@ -5,14 +5,12 @@ import { EXIT_FINE, EXIT_PROBLEM } from '../exit.js';
 import { formatAge, formatBytes, formatInteger, formatMetric, plural } from '../format.js';
 import { jsonMetrics, outputWidth, paint, print, printJson } from '../output.js';
 import { type Column, layOut } from '../table.js';
-import { escapeText, wrap } from '../text.js';
+import { escapeText, withoutName, wrap } from '../text.js';
 
-const NOTES = `In commit order, the newest last. * marks the best checkpoint, ! a damaged one. Only manifests and file sizes are
-looked at; "holdfast verify" checks the bytes. Exits with 1 if a checkpoint is damaged.
-
-JSON: {directory, checkpoints: [{name, path, sequence, step, epoch, metrics, bytes, createdAt, contents,
-status: "good" or "damaged", best, latest}]}; null where a damaged manifest does not say; a metric that is not finite
-is "NaN", "Infinity" or "-Infinity".`;
+const NOTES = [
+  'In commit order, the newest last. * marks the best checkpoint, ! a damaged one; "weights" are checkpoints that training cannot go on from. Only manifests and file sizes are looked at; "holdfast verify" checks the bytes. Exits with 1 if a checkpoint is damaged.',
+  'JSON: {directory, checkpoints: [{name, path, sequence, step, epoch, metrics, bytes, createdAt, contents, status: "good" or "damaged", best, latest}]}; null where a damaged manifest does not say; a metric that is not finite is "NaN", "Infinity" or "-Infinity".',
+];
 
 export const registerLs: RegisterCommand = (program, context) =>
   program
@@ -66,11 +64,11 @@ async function printTable(directory: string, checkpoints: readonly ListedCheckpo
     const line = lines[i] as string;
     print(checkpoint.best ? paint('green', line) : isDamaged(checkpoint) ? paint('red', line) : line);
     if (checkpoint.problem === undefined) return;
-    const reason = escapeText(checkpoint.problem.message);
+    const reason = escapeText(withoutName(checkpoint.problem.message, checkpoint.name));
     for (const part of wrap(reason, outputWidth() - 4)) print(paint('red', `    ${part}`));
   });
   print('');
-  print(summary(directory, checkpoints));
+  printSummary(directory, checkpoints);
 }
 
 async function printEmpty(directory: string): Promise<void> {
@@ -80,12 +78,12 @@ async function printEmpty(directory: string): Promise<void> {
   else print(`There are no checkpoints in ${shown} yet.`);
 }
 
-function summary(directory: string, checkpoints: readonly ListedCheckpoint[]): string {
+function printSummary(directory: string, checkpoints: readonly ListedCheckpoint[]): void {
   const bytes = checkpoints.reduce((sum, checkpoint) => sum + (checkpoint.bytes ?? 0), 0);
-  const total = `${plural(checkpoints.length, 'checkpoint')}, ${formatBytes(bytes)}`;
   const damaged = checkpoints.filter(isDamaged).length;
-  if (damaged === 0) return total;
-  return `${total}. ${paint('red', `${formatInteger(damaged)} damaged`)}: "holdfast verify ${escapeText(directory)}" tells what is wrong.`;
+  const total = `${plural(checkpoints.length, 'checkpoint')}, ${formatBytes(bytes)}`;
+  print(damaged === 0 ? total : `${total}, ${paint('red', `${formatInteger(damaged)} damaged`)}`);
+  if (damaged > 0) print(`Try "holdfast verify ${escapeText(directory)}": it reads every byte and says what to do.`);
 }
 
 function columnsFor(checkpoints: readonly ListedCheckpoint[], now: number): Column<ListedCheckpoint>[] {
@@ -114,6 +112,6 @@ function metricColumns(checkpoints: readonly ListedCheckpoint[]): Column<ListedC
 }
 
 function notesOf({ best, latest, status, contents }: ListedCheckpoint): string {
-  const notes = [status === 'damaged' && 'damaged', best && 'best', latest && 'latest', contents === 'weights' && 'weights only'];
+  const notes = [status === 'damaged' && 'damaged', best && 'best', latest && 'latest', contents === 'weights' && 'weights'];
   return notes.filter((note) => note !== false).join(', ');
 }

@@ -6,11 +6,11 @@ import { EXIT_FINE, EXIT_PROBLEM, EXIT_USAGE } from '../exit.js';
 import { printJson } from '../output.js';
 import { resolveLink } from '../target.js';
 
-const NOTES = `Nothing is changed. A bare .safetensors file has no checksums: only its structure is checked (checksummed: false).
-
-JSON: {ok, checksummed, checked: {checkpoints, files, tensors, bytes}, problems: [{code, checkpoint, file, offset, bytes,
-tensors, expected, actual, message}], seconds, bytesPerSecond}. docs/ERRORS.md lists the codes.
-Exits with 0 if all is well, 1 if anything is damaged or missing, 2 if files may not be read.`;
+const NOTES = [
+  'Nothing is changed. A bare .safetensors file has no checksums: only its structure is checked (checksummed: false).',
+  'JSON: {ok, checksummed, checked: {checkpoints, files, tensors, bytes}, problems: [{code, checkpoint, file, offset, bytes, tensors, expected, actual, message}], seconds, bytesPerSecond}. docs/ERRORS.md lists the codes.',
+  'Exits with 0 if all is well, 1 if anything is damaged or missing, 2 if the only trouble is that files may not be read.',
+];
 
 interface VerifyOptions extends CommonOptions {
   readonly engine: EngineName | 'auto';

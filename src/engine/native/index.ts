@@ -46,7 +46,7 @@ class NativeMemory implements HeldMemory {
   private pinWhole(buffer: ArrayBuffer, { byteOffset, byteLength }: MemoryRange): Pin {
     // Posting the buffer to a worker would otherwise take the memory away while it is being read.
     markAsUntransferable(buffer);
-    return { handle: this.addon.pin(buffer), byteOffset, byteLength };
+    return { handle: this.addon.pin(buffer, true), byteOffset, byteLength };
   }
 
   private pinShared(buffer: SharedArrayBuffer, { byteOffset, byteLength }: MemoryRange): Pin[] {
@@ -149,7 +149,7 @@ class NativeReader implements FileReader {
     try {
       spans.forEach(({ into }, i) => {
         if (into === undefined || into.byteLength === 0) return;
-        const handle = this.addon.pin(into.buffer as ArrayBuffer);
+        const handle = this.addon.pin(into.buffer as ArrayBuffer, true);
         pins.push(handle);
         destinations.set([handle, into.byteOffset], i * 2);
       });

@@ -1,0 +1,113 @@
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { CheckpointManager } from '../../src/manager/manager.js';
+import { ended, startNode } from '../helpers/child.js';
+import { freshDirectory } from '../helpers/directory.js';
+import { ENGINES } from '../helpers/engines.js';
+import { random32 } from '../helpers/random.js';
+
+/** How many processes are killed in all; every one of them is a fresh one. */
+const KILLS = Number(process.env['HOLDFAST_KILLS'] ?? 200);
+/** Processes at work at the same time, each in a directory of its own. */
+const LANES = 2;
+
+/** Saves without end, resuming where the directory ends; prints a step once its save was acknowledged. */
+const TRAIN = `
+  import { writeSync } from 'node:fs';
+  import { CheckpointManager, keep } from 'holdfast';
+  const [directory, engine] = process.argv.slice(1);
+  const manager = await CheckpointManager.open(directory, { engine, keep: keep.last(3), maxShardBytes: 300_000 });
+  const restored = await manager.restore();
+  const elements = 1 << 16;
+  writeSync(1, 'ready\\n');
+  for (let step = (restored?.info.step ?? 0) + 1; ; step++) {
+    const tensors = ['a', 'b', 'c'].map((name, i) => ({ name, dtype: 'I32', shape: [elements], data: new Int32Array(elements).fill(step * 4 + i), stable: true }));
+    await manager.save({ step, tensors, state: { step } });
+    writeSync(1, step + '\\n');
+  }
+`;
+
+interface Lane {
+  readonly directory: string;
+  acknowledged: number;
+  killed: number;
+  halfWritten: number;
+}
+
+/** Starts a training process, kills it after a random while, and checks what it left. */
+async function killOnce(lane: Lane, engine: string, delayMs: number): Promise<void> {
+  const child = startNode(TRAIN, [lane.directory, engine]);
+  const end = ended(child);
+  let ready = () => {};
+  const started = new Promise<void>((resolve) => {
+    ready = resolve;
+  });
+  child.stdout?.once('data', () => ready());
+  await Promise.race([started, end]);
+  await sleep(delayMs);
+  child.kill('SIGKILL');
+  const { stdout, stderr, signal } = await end;
+  expect(signal, stderr).toBe('SIGKILL');
+  const lines = stdout.split('\n');
+  for (const line of lines.slice(0, -1)) if (line !== 'ready') lane.acknowledged = Math.max(lane.acknowledged, Number(line));
+  lane.killed++;
+  if (readdirSync(lane.directory).some((name) => name.startsWith('.tmp-') && !name.startsWith('.tmp-lock'))) lane.halfWritten++;
+  await check(lane, engine, `${JSON.stringify(stdout)} ${stderr}`);
+}
+
+/** Invariant I: what was acknowledged is there bit by bit; what is listed as good is good. */
+async function check(lane: Lane, engine: string, said: string): Promise<void> {
+  const manager = await CheckpointManager.open(lane.directory, { engine: engine as 'native' });
+  try {
+    expect(readdirSync(lane.directory).filter((name) => name.startsWith('.tmp-'))).toEqual([]);
+    const report = await manager.verify();
+    expect(report.problems).toEqual([]);
+    const restored = await manager.restore();
+    const step = restored?.info.step ?? 0;
+    // The save under way may have been committed a moment before its acknowledgement was printed.
+    expect(step, `listing: ${readdirSync(lane.directory).join(' ')}; process said: ${said}`).toBeGreaterThanOrEqual(lane.acknowledged);
+    expect(step).toBeLessThanOrEqual(lane.acknowledged + 1);
+    expect(restored?.skipped ?? []).toEqual([]);
+    if (restored !== null) {
+      ['a', 'b', 'c'].forEach((name, i) => {
+        const data = restored.tensors.get(name)?.data as Int32Array;
+        expect(data.length).toBe(1 << 16);
+        expect(data.every((value) => value === step * 4 + i)).toBe(true);
+      });
+      expect(restored.state).toEqual({ step });
+    }
+    lane.acknowledged = step;
+    const good = readdirSync(lane.directory).filter((name) => name.startsWith('checkpoint'));
+    expect(good.length).toBeGreaterThanOrEqual(Math.min(3, step));
+  } finally {
+    await manager.close();
+  }
+}
+
+describe.each(ENGINES)('SIGKILL during saves, %s engine', (engine) => {
+  const kills = Math.ceil(KILLS / ENGINES.length);
+
+  test(`${kills} times at random moments`, { timeout: kills * 5000 + 60_000 }, async () => {
+    const next = random32(Number(process.env['HOLDFAST_SEED'] ?? Date.now()) + (engine === 'native' ? 1 : 2));
+    const lanes: Lane[] = Array.from({ length: LANES }, () => ({
+      directory: path.join(freshDirectory(), 'c'),
+      acknowledged: 0,
+      killed: 0,
+      halfWritten: 0,
+    }));
+    await Promise.all(
+      lanes.map(async (lane) => {
+        while (lane.killed < kills / LANES) await killOnce(lane, engine, next() % 60);
+      }),
+    );
+    const halfWritten = lanes.reduce((sum, lane) => sum + lane.halfWritten, 0);
+    // A test that never hits the middle of a save proves nothing.
+    expect(halfWritten).toBeGreaterThan(kills / 10);
+    const steps = lanes.reduce((sum, lane) => sum + lane.acknowledged, 0);
+    console.log(
+      `${engine}: ${kills} processes killed, ${halfWritten} of them in the middle of a save; ${steps} saves acknowledged, none lost`,
+    );
+  });
+});

@@ -1,0 +1,71 @@
+/** process.exit() in the middle of a write and of a read of gigabytes: prompt, with its exit code. */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { addon, assert, passed, pause, readOptions, repeated, slow, temporaryDirectory, writerOptions } from './common.mjs';
+
+const [mode, directory] = process.argv.slice(2);
+const bytes = 64 << 20;
+const times = 64;
+
+if (mode === undefined) {
+  const here = temporaryDirectory();
+  for (const each of ['write', 'finish', 'read', 'open', 'worker-write', 'uncaught']) {
+    const result = spawnSync(process.execPath, [fileURLToPath(import.meta.url), each, here], { encoding: 'utf8' });
+    const ended = Date.now();
+    const detail = `${each}: status ${result.status}, signal ${result.signal}\n${result.stdout}${result.stderr}`;
+    assert.equal(result.status, 7, detail);
+    const began = Number(/exiting at (\d+)/.exec(result.stdout)?.[1]);
+    assert.ok(ended - began < 1000 * slow, `${detail} took ${ended - began} ms to exit`);
+  }
+  passed();
+} else {
+  const file = path.join(directory, mode);
+  const leave = () => {
+    process.stdout.write(`exiting at ${Date.now()}\n`);
+    process.exit(7);
+  };
+  if (mode === 'worker-write') {
+    const { Worker } = await import('node:worker_threads');
+    const source = `import(${JSON.stringify(fileURLToPath(new URL('./common.mjs', import.meta.url)))}).then(async (common) => {
+      const pin = common.addon.pin(new Uint8Array(${bytes}));
+      const writer = await common.addon.openWriter(${JSON.stringify(file)}, common.writerOptions(${bytes * times}));
+      common.addon.write(writer, common.repeated(pin, ${bytes}, ${times}));
+      require('node:worker_threads').parentPort.postMessage('writing');
+    })`;
+    new Worker(source, { eval: true }).on('message', () => setTimeout(leave, 100));
+  } else if (mode === 'read') {
+    const size = 1 << 30;
+    writeFileSync(file, '');
+    const { truncateSync } = await import('node:fs');
+    truncateSync(file, size);
+    const pin = addon.pin(new Uint8Array(size));
+    const { reader } = await addon.openReader(file, 'optional');
+    addon.read(reader, readOptions(size, pin));
+    await pause(50);
+    leave();
+  } else if (mode === 'open') {
+    addon.openWriter(file, writerOptions(bytes * times));
+    leave();
+  } else {
+    const pin = addon.pin(new Uint8Array(bytes));
+    const writer = await addon.openWriter(file, writerOptions(bytes * times));
+    const writing = addon.write(writer, repeated(pin, bytes, times));
+    if (mode === 'finish') addon.finishWriter(writer);
+    await pause(100);
+    if (mode === 'uncaught') {
+      writing.catch(() => undefined);
+      process.on('exit', () => {
+        process.stdout.write(`exiting at ${Date.now()}\n`);
+        process.exitCode = 7;
+      });
+      process.on('uncaughtException', () => process.exit(7));
+      setTimeout(() => {
+        throw new Error('on purpose');
+      });
+    } else {
+      leave();
+    }
+  }
+}
