@@ -1,5 +1,6 @@
 // Builds everything that a checkout needs: the TypeScript, and the addon where there is a compiler.
 import { spawnSync } from 'node:child_process';
+import { chmodSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -12,4 +13,6 @@ function run(title, args) {
 }
 
 run('Building the TypeScript', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
+// npm makes commands executable when it installs a package, not when it is built in place.
+chmodSync(new URL('../dist/cli/main.js', import.meta.url), 0o755);
 run('Building the addon', ['scripts/install.mjs']);

@@ -48,7 +48,10 @@ Napi::Value Addon::PinMemory(Info info) {
   if (!memory.shared && IsDetached(memory.buffer)) ThrowInvalid(env, "memory is detached");
   // A caller that knows where the memory comes from (its own arena, a buffer that it just made)
   // says so.
-  const bool trusted = info.Length() > 1 && info[1].ToBoolean().Value();
+  if (!info[1].IsUndefined() && !info[1].IsBoolean()) {
+    ThrowInvalid(env, "trusted must be a boolean");
+  }
+  const bool trusted = info[1].IsBoolean() && info[1].As<Napi::Boolean>().Value();
   if (!trusted && MayBeWebAssembly(memory)) {
     ThrowInvalid(env,
                  "memory looks like that of a WebAssembly.Memory, which is detached when it grows: "

@@ -2,7 +2,7 @@
 import type { Dirent } from 'node:fs';
 import path from 'node:path';
 import { toHoldfastError } from '../engine/system-error.js';
-import { HoldfastError } from '../errors.js';
+import { HoldfastError, isHoldfastError } from '../errors.js';
 import { MANIFEST_NAME } from '../format/names.js';
 import { listDirectory } from '../storage/local.js';
 import { type CatalogEntry, inspectDirectory } from './checkpoint.js';
@@ -14,11 +14,24 @@ import { type CatalogEntry, inspectDirectory } from './checkpoint.js';
 export async function scanDirectory(directory: string): Promise<CatalogEntry[]> {
   const entries: CatalogEntry[] = [];
   for (const entry of await readEntries(directory)) {
-    if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
+    if (!entry.isDirectory() || entry.name.startsWith('.') || NEVER_CHECKPOINTS.has(entry.name)) continue;
     const candidate = path.join(directory, entry.name);
-    if (await isCheckpointDirectory(candidate)) entries.push(await inspectDirectory(candidate));
+    if (await mayBeCheckpoint(candidate)) entries.push(await inspectDirectory(candidate));
   }
   return entries.sort(bySequence);
+}
+
+/** Directories that file systems keep at their root, readable by root only. */
+const NEVER_CHECKPOINTS: ReadonlySet<string> = new Set(['lost+found', 'System Volume Information']);
+
+/** One that may not be read could be a checkpoint: it is listed as damaged, so that it never looks like a first run. */
+async function mayBeCheckpoint(candidate: string): Promise<boolean> {
+  try {
+    return await isCheckpointDirectory(candidate);
+  } catch (error) {
+    if (isHoldfastError(error, 'ERR_PERMISSION')) return true;
+    throw error;
+  }
 }
 
 async function readEntries(directory: string): Promise<Dirent[]> {

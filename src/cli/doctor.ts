@@ -43,6 +43,7 @@ export async function diagnose(directory: string): Promise<Diagnosis> {
   const fileSystem = probe?.fileSystem ?? fileSystemName(type);
   const checksum = measureChecksum(native);
   const direct = probe?.directIo.supported === true;
+  const refusal = await writeRefusal(directory);
   return {
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
@@ -59,8 +60,9 @@ export async function diagnose(directory: string): Promise<Diagnosis> {
         ? ['This processor has no CRC32C instructions: checksums, and with them saves, are slower than the disk may be.']
         : []),
       ...fileSystemWarnings(fileSystem),
-      ...directIoWarnings(probe),
-      ...(await directoryWarnings(directory, bavail * bsize)),
+      // Where no file can be made, direct I/O could not be tried.
+      ...(refusal === undefined ? directIoWarnings(probe) : [`Nothing can be saved here: ${refusal}. Direct I/O could not be tried.`]),
+      ...spaceWarnings(bavail * bsize),
     ],
   };
 }
@@ -147,16 +149,19 @@ function directIoWarnings(probe: NativeProbe | undefined): string[] {
   return [`No direct I/O here: ${probe.directIo.reason}. Saves go through the page cache, which is slower for large checkpoints.`];
 }
 
-async function directoryWarnings(directory: string, free: number): Promise<string[]> {
-  const warnings: string[] = [];
-  await access(directory, constants.W_OK | constants.X_OK).catch(({ code }: NodeJS.ErrnoException) => {
-    const why = code === 'EROFS' ? 'the file system is mounted read-only' : 'no permission';
-    warnings.push(`Nothing can be saved here: ${why}.`);
-  });
-  if (free < LITTLE_SPACE_BYTES) {
-    warnings.push(`Only ${formatBytes(free)} are free here. A save needs room for one more checkpoint before old ones are removed.`);
+/** Why nothing can be written into `directory`, or `undefined` if it can. */
+async function writeRefusal(directory: string): Promise<string | undefined> {
+  try {
+    await access(directory, constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EROFS' ? 'the file system is mounted read-only' : 'this user has no permission';
   }
-  return warnings;
+}
+
+function spaceWarnings(free: number): string[] {
+  if (free >= LITTLE_SPACE_BYTES) return [];
+  return [`Only ${formatBytes(free)} are free here. A save needs room for one more checkpoint before old ones are removed.`];
 }
 
 /** Names of the commonest types, for where there is no addon to ask. Numbers: linux/magic.h. */

@@ -117,7 +117,7 @@ describe('ls', () => {
     };
     expect(await widths('140')).toEqual(['CHECKPOINT', 'STEP', 'EPOCH', 'loss', 'acc', 'SIZE', 'SAVED']);
     expect(await widths('94')).toEqual(['CHECKPOINT', 'loss', 'SIZE', 'SAVED']);
-    expect(await widths('75')).toEqual(['CHECKPOINT', 'loss', 'SIZE']);
+    expect(await widths('80')).toEqual(['CHECKPOINT', 'loss', 'SIZE']);
     expect(await widths('48')).toEqual(['CHECKPOINT', 'SIZE']);
   });
 

@@ -11,6 +11,11 @@ import { rejection } from '../helpers/errors.js';
 import { openManager, smallRequest } from '../helpers/manager.js';
 import { randomBytes } from '../helpers/random.js';
 
+/** Node.js has it; its types do not. */
+declare const WebAssembly: {
+  Memory: new (pages: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer; grow(pages: number): number };
+};
+
 /** What a failed save may leave: the checkpoints of before, and nothing unfinished. */
 function expectUntouched(directory: string, names: readonly string[]): void {
   const visible = readdirSync(directory).filter((name) => name.startsWith('checkpoint'));
@@ -291,6 +296,22 @@ test('reads back what it wrote if asked, and refuses a file that does not', asyn
     },
   });
   expect((await rejection(saving, 'ERR_CHECKSUM')).tensors).toEqual(['x']);
+  expectUntouched(directory, []);
+});
+
+test('memory that was written and then detached before the commit saves nothing', async () => {
+  const directory = freshDirectory();
+  const manager = await openManager(directory, { engine: 'portable' });
+  // WebAssembly memory is detached by growing, on every version of Node.js.
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 2 });
+  const saving = manager.save({
+    step: 1,
+    tensors: { weights: { dtype: 'U8', shape: [65536], data: memory.buffer, stable: true } },
+    onProgress: ({ phase }) => {
+      if (phase === 'sync' && memory.buffer.byteLength === 65536) memory.grow(1);
+    },
+  });
+  expect((await rejection(saving, 'ERR_SOURCE_CHANGED')).tensors).toEqual(['weights']);
   expectUntouched(directory, []);
 });
 

@@ -149,6 +149,12 @@ describe.skipIf(missing)('the native addon', () => {
     for (const memory of bad) {
       expect(await codeOf(() => addon.pin(memory as ArrayBuffer)), String(memory)).toBe('ERR_INVALID_ARGUMENT');
     }
+    // The caller may know better; what is certain is refused all the same.
+    addon.unpin(addon.pin(new WebAssembly.Memory({ initial: 1 }).buffer, true));
+    for (const memory of bad.slice(0, 4)) {
+      expect(await codeOf(() => addon.pin(memory as ArrayBuffer, true))).toBe('ERR_INVALID_ARGUMENT');
+    }
+    expect(await codeOf(() => addon.pin(new Uint8Array(1), 1 as never))).toBe('ERR_INVALID_ARGUMENT');
     expect(addon.stats().pins).toBe(before);
   });
 
@@ -193,6 +199,7 @@ describe.skipIf(missing)('the native addon', () => {
     for (const name of names) {
       expect(await codeOf(() => call(name, [])), name).toBe('ERR_INVALID_ARGUMENT');
       for (const value of GARBAGE) {
+        // These are arguments to accept.
         if (name === 'pin' && (ArrayBuffer.isView(value) || value instanceof ArrayBuffer)) continue;
         for (const args of [[value], [value, value], [value, value, value]]) {
           expect(await codeOf(() => call(name, args)), `${name}(${typeof value})`).toMatch(clean);

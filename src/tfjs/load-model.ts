@@ -1,0 +1,101 @@
+/** Building a model from a checkpoint alone. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { LayersModel, ModelCompileArgs } from '@tensorflow/tfjs';
+import { HoldfastError } from '../errors.js';
+import { MANIFEST_NAME } from '../format/names.js';
+import { type CallOptions, CheckpointManager } from '../manager/manager.js';
+import { assertKnown } from '../manager/options.js';
+import type { Restored, RestoreTarget } from '../manager/restore.js';
+import { resolveTf, type Tf } from './engine.js';
+import { decodeExtension, EXTENSION_NAME } from './extension.js';
+import { MODEL_JSON } from './model-json.js';
+import { applyRestored, type RestoredModel } from './restore-model.js';
+import { applyTrainingConfig } from './training-config.js';
+
+/** Options of {@link loadModel}. */
+export interface LoadModelOptions extends CallOptions {
+  /** Classes of your own by name, as `tf.models.modelFromJSON` takes them. Registered ones need not be given. */
+  readonly customObjects?: Readonly<Record<string, unknown>> | undefined;
+  /** How to compile instead of what was saved: for a loss or metrics of your own, or another optimizer of the same class. */
+  readonly compile?: ModelCompileArgs | undefined;
+  /** Whether the model is compiled and its optimizer restored. Default true, where the checkpoint has them. */
+  readonly includeOptimizer?: boolean | undefined;
+  /** The TensorFlow.js that you use. Default: `@tensorflow/tfjs` as holdfast finds it. */
+  readonly tf?: Tf | undefined;
+}
+
+/** A model that was built from a checkpoint. */
+export interface LoadedModel extends RestoredModel {
+  readonly model: LayersModel;
+  /** Whether it is compiled and can be trained. */
+  readonly compiled: boolean;
+}
+
+const KEYS = ['customObjects', 'compile', 'includeOptimizer', 'tf', 'signal', 'onProgress'] as const satisfies readonly (keyof LoadModelOptions)[];
+
+/**
+ * Builds the model that a checkpoint was saved from, with its weights, compiles it as it was compiled and restores the optimizer: training
+ * can go on bit by bit. `from` is a manager, a directory of checkpoints, or the directory of one (`target` is then
+ * not looked at).
+ *
+ * Gives `null` where there is no checkpoint at all. Throws what `manager.restore` throws; `ERR_MODEL` if the checkpoint has no
+ * model.json, or TensorFlow.js cannot build or compile from it; `ERR_UNSUPPORTED` if there is no TensorFlow.js.
+ */
+export async function loadModel(
+  from: CheckpointManager | string,
+  target: RestoreTarget = 'latest',
+  options: LoadModelOptions = {},
+): Promise<LoadedModel | null> {
+  assertKnown('loadModel', options, KEYS);
+  const { signal, onProgress } = options;
+  const restored = await read(from, target, { signal, onProgress });
+  if (restored === null) return null;
+  const tf = await resolveTf(options.tf);
+  const model = await build(tf, restored, options.customObjects ?? {});
+  try {
+    const compiled = compile(model, restored, options);
+    const { includeOptimizer = compiled && decodeTfjs(restored)?.optimizer != null } = options;
+    return { ...applyRestored(model, restored, { includeOptimizer }), model, compiled };
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}
+
+async function read(from: CheckpointManager | string, target: RestoreTarget, options: CallOptions): Promise<Restored | null> {
+  if (typeof from !== 'string') return from.restore(target, options);
+  const isCheckpoint = existsSync(path.join(from, MANIFEST_NAME));
+  const manager = await CheckpointManager.open(isCheckpoint ? path.dirname(path.resolve(from)) : from, { readOnly: true });
+  try {
+    return await manager.restore(isCheckpoint ? path.resolve(from) : target, options);
+  } finally {
+    await manager.close();
+  }
+}
+
+function decodeTfjs({ extensions, info }: Restored) {
+  return decodeExtension(extensions[EXTENSION_NAME], info.name);
+}
+
+async function build(tf: Tf, { attachments, info }: Restored, customObjects: Readonly<Record<string, unknown>>): Promise<LayersModel> {
+  const bytes = attachments.get(MODEL_JSON);
+  const details = { checkpoint: info.name, file: MODEL_JSON };
+  if (bytes === undefined) {
+    throw new HoldfastError(
+      'ERR_MODEL',
+      `${info.name} has no ${MODEL_JSON}, so it does not say what the model looks like. Build the model and use restoreModel.`,
+      details,
+    );
+  }
+  try {
+    const document = JSON.parse(new TextDecoder().decode(bytes)) as { modelTopology: object; userDefinedMetadata?: object };
+    const handler = { load: async () => ({ modelTopology: document.modelTopology }) };
+    const options = { customObjects } as Parameters<Tf['loadLayersModel']>[1];
+    const model = Object.keys(customObjects).length === 0 ? await tf.loadLayersModel(handler) : await withCustomObjects(tf, document, customObjects, options);
+    if (document.userDefinedMetadata !== undefined) model.setUserDefinedMetadata(document.userDefinedMetadata);
+    return model;
+  } catch (cause) {
+    throw new HoldfastError('ERR_MODEL', `TensorFlow.js cannot build the model of ${info.name}: ${(cause as Error).message}`, { ...details, cause });
+  }
+}

@@ -1,0 +1,91 @@
+/** Tensors of TensorFlow.js as bytes, and back. */
+import type { DataType, Tensor } from '@tensorflow/tfjs';
+import type { RestoredTensor } from '../catalog/tensor.js';
+import { HoldfastError } from '../errors.js';
+import type { Dtype } from '../format/dtype.js';
+import type { TensorInput } from '../snapshot/source.js';
+import { type Engine, runningEngine } from './engine.js';
+import { decodeStrings, encodeStrings } from './strings.js';
+
+/** safetensors' dtype of each dtype of TensorFlow.js; strings follow the convention of strings.ts. */
+const DTYPE_OF: Readonly<Record<DataType, Dtype>> = { float32: 'F32', int32: 'I32', bool: 'BOOL', complex64: 'C64', string: 'U8' };
+
+const ARRAY_OF = { float32: Float32Array, int32: Int32Array, bool: Uint8Array, complex64: Float32Array } as const;
+
+/** A tensor's dtype in safetensors. Throws `ERR_MODEL` for one that tfjs does not have today. */
+export function toDtype(dtype: string, name: string): Dtype {
+  if (Object.hasOwn(DTYPE_OF, dtype)) return DTYPE_OF[dtype as DataType];
+  throw new HoldfastError(
+    'ERR_MODEL',
+    `The weight ${JSON.stringify(name)} has the dtype ${dtype}, which cannot be saved. Known are ${Object.keys(DTYPE_OF).join(', ')}.`,
+    { tensors: [name] },
+  );
+}
+
+/**
+ * Reads a tensor's bytes, now. On the cpu backend float32 and int32 come as the live backing array, which
+ * nothing writes to any more: tensors are immutable, and a variable that is assigned gets another one.
+ * Holding the array is enough to keep its bytes, whatever becomes of the tensor, so no clone is held and
+ * `tf.memory()` does not change. Other backends and dtypes give a fresh copy.
+ *
+ * Throws `ERR_MODEL` if the tensor is disposed or its backend cannot read synchronously.
+ */
+export function readTensor(tensor: Tensor, name: string, stable: boolean): TensorInput {
+  const dtype = toDtype(tensor.dtype, name);
+  const { shape } = tensor;
+  if (tensor.isDisposed) throw unreadable(name, 'it is disposed');
+  try {
+    if (tensor.dtype === 'string') {
+      const bytes = encodeStrings(runningEngine().readSync(tensor.dataId) as Uint8Array[]);
+      return { name, dtype, shape: [bytes.length], data: bytes, stable: true };
+    }
+    const expected = ARRAY_OF[tensor.dtype];
+    const data: ArrayBufferView = tensor.dataSync();
+    const elements = tensor.size * (tensor.dtype === 'complex64' ? 2 : 1);
+    if (!(data instanceof expected) || data.length !== elements) {
+      throw new Error(`the backend gave ${Object.prototype.toString.call(data)} for ${elements} elements of ${tensor.dtype}`);
+    }
+    return { name, dtype, shape: [...shape], data, stable };
+  } catch (cause) {
+    if (cause instanceof HoldfastError) throw cause;
+    throw unreadable(name, (cause as Error).message, cause);
+  }
+}
+
+function unreadable(name: string, why: string, cause?: unknown): HoldfastError {
+  return new HoldfastError('ERR_MODEL', `The tensor ${JSON.stringify(name)} cannot be read: ${why}. Nothing was saved.`, {
+    tensors: [name],
+    cause,
+  });
+}
+
+/** What a tensor must be to be restored into a place. */
+export interface TensorPlace {
+  readonly dtype: DataType;
+  readonly shape: readonly number[];
+}
+
+/** A tensor in the active backend with the bytes of `restored`, which it may keep. The caller disposes it. */
+export function toTensor(restored: RestoredTensor, place: TensorPlace, name: string, engine: Engine): Tensor {
+  const { dtype } = place;
+  const shape = [...place.shape];
+  if (dtype === 'string') {
+    const count = shape.reduce((product, size) => product * size, 1);
+    return engine.makeTensor(decodeStrings(new Uint8Array(restored.buffer), count, name) as unknown as string[], shape, dtype);
+  }
+  if (dtype === 'complex64') return toComplex(restored.data as Float32Array, shape, engine);
+  return engine.makeTensor(restored.data as Float32Array, shape, dtype);
+}
+
+function toComplex(pairs: Float32Array, shape: number[], engine: Engine): Tensor {
+  const parts = [0, 1].map((offset) => {
+    const values = new Float32Array(pairs.length / 2);
+    for (let i = 0; i < values.length; i++) values[i] = pairs[2 * i + offset] as number;
+    return engine.makeTensor(values, shape, 'float32');
+  }) as [Tensor, Tensor];
+  try {
+    return engine.runKernel('Complex', { real: parts[0], imag: parts[1] }) as Tensor;
+  } finally {
+    for (const part of parts) part.dispose();
+  }
+}

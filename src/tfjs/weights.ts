@@ -1,0 +1,89 @@
+/** A model's weights by the names under which they are saved. */
+import type { LayersModel, Variable } from '@tensorflow/tfjs';
+import { HoldfastError } from '../errors.js';
+
+/** One weight. */
+export interface NamedWeight {
+  /** tfjs' own name of it, such as `dense_1/kernel`: the same in every process that builds the same model. */
+  readonly name: string;
+  /** Its name among the engine's variables, which may carry a suffix to be unique. Optimizers use this one. */
+  readonly variableName: string;
+  readonly variable: Variable;
+}
+
+/** What is used of tfjs' LayerVariable, which its types leave out in part. */
+interface LayerVariable {
+  readonly originalName: string;
+  readonly name: string;
+  read(): Variable;
+}
+
+/** Parts of a model that its types call protected. */
+interface ModelInternals {
+  readonly collectedTrainableWeights?: readonly LayerVariable[];
+  /** A Sequential trains through a model that it keeps inside. */
+  readonly model?: ModelInternals;
+}
+
+/**
+ * Every weight, trainable or not, in the model's order. Throws `ERR_MODEL` if the model has not been built, if a
+ * weight is disposed, or if two have one name.
+ */
+export function namedWeights(model: LayersModel): NamedWeight[] {
+  const weights = allWeights(model).map(toNamedWeight);
+  const names = new Set<string>();
+  const duplicates = new Set<string>();
+  for (const { name } of weights) {
+    if (names.has(name)) duplicates.add(name);
+    names.add(name);
+  }
+  if (duplicates.size === 0) return weights;
+  const list = [...duplicates].map((name) => JSON.stringify(name)).join(', ');
+  throw new HoldfastError(
+    'ERR_MODEL',
+    `Several weights of the model are named ${list}, so they could not be told apart when they are loaded. Give every layer a name of its own: tf.layers.dense({ name: 'head', … }).`,
+    { tensors: [...duplicates] },
+  );
+}
+
+/** The weights that `fit` trains, in the order in which it hands them to the optimizer. */
+export function trainedWeights(model: LayersModel): NamedWeight[] {
+  const internals = model as unknown as ModelInternals;
+  // What was trainable when the model was compiled is what counts, as tfjs itself warns.
+  const collected = internals.model?.collectedTrainableWeights ?? internals.collectedTrainableWeights;
+  return (collected ?? (model.trainableWeights as unknown as LayerVariable[])).map(toNamedWeight);
+}
+
+function allWeights(model: LayersModel): LayerVariable[] {
+  if (typeof model !== 'object' || model === null || typeof model.toJSON !== 'function' || !('layers' in model)) {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'Give a tf.LayersModel: one of tf.sequential, tf.model or tf.loadLayersModel.');
+  }
+  try {
+    return model.weights as unknown as LayerVariable[];
+  } catch (cause) {
+    throw notBuilt(cause);
+  }
+}
+
+function notBuilt(cause: unknown): HoldfastError {
+  return new HoldfastError(
+    'ERR_MODEL',
+    `The model has no weights yet: ${(cause as Error).message} Give its first layer an inputShape, or call model.build.`,
+    { cause },
+  );
+}
+
+function toNamedWeight(weight: LayerVariable): NamedWeight {
+  try {
+    return { name: weight.originalName, variableName: weight.name, variable: weight.read() };
+  } catch (cause) {
+    throw new HoldfastError(
+      'ERR_MODEL',
+      `The weight ${JSON.stringify(weight.originalName)} is disposed; the model can no longer be used.`,
+      {
+        tensors: [weight.originalName],
+        cause,
+      },
+    );
+  }
+}

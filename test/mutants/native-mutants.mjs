@@ -1,0 +1,2 @@
+// Mutants of the C++ core.
+export const NATIVE = [];
