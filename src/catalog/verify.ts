@@ -56,9 +56,17 @@ export async function verifyTarget(target: string, options: VerifyOptions): Prom
   } else if (await isOneCheckpoint(target)) {
     problems.push(...(await verifyCheckpoint(path.resolve(target), checked, options)));
   } else {
-    for (const { info } of await scanDirectory(path.resolve(target))) {
+    const entries = await scanDirectory(path.resolve(target));
+    const totalBytes = entries.reduce((sum, { info }) => sum + (info.bytes ?? 0), 0);
+    let before = 0;
+    for (const { info } of entries) {
       throwIfAborted(options.signal, 'The verification');
-      problems.push(...(await verifyCheckpoint(info.path, checked, options)));
+      const done = before;
+      const onProgress = (progress: Progress) => options.onProgress?.({ ...progress, bytes: done + progress.bytes, totalBytes });
+      const found = await verifyCheckpoint(info.path, checked, { ...options, onProgress: options.onProgress && onProgress });
+      // Gone meanwhile, by the retention of a running writer: it is not damaged, it is not there any more.
+      if (found.length === 0 || (await isCheckpointDirectory(info.path))) problems.push(...found);
+      before += info.bytes ?? 0;
     }
   }
   const seconds = (performance.now() - started) / 1000;

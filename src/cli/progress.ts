@@ -10,8 +10,6 @@ const BAR_COLUMNS = 24;
 
 export interface ProgressBarOptions {
   readonly stream: NodeJS.WriteStream;
-  /** Bytes over everything that will be reported, once that is known; 0 before. */
-  readonly grandTotal: () => number;
   readonly now?: () => number;
 }
 
@@ -22,8 +20,6 @@ export class ProgressBar {
   private bar: SingleBar | undefined;
   private loading = false;
   private finished = false;
-  /** Bytes of checkpoints that are done, and those of the one at work. */
-  private before = 0;
   private current: Progress | undefined;
 
   constructor(private readonly options: ProgressBarOptions) {
@@ -32,11 +28,10 @@ export class ProgressBar {
   }
 
   readonly update = (progress: Progress): void => {
-    if (this.current !== undefined && this.current.checkpoint !== progress.checkpoint) this.before += this.current.totalBytes;
     this.current = progress;
     if (this.finished || this.now() - this.started < QUIET_MS) return;
     if (this.bar === undefined) void this.open();
-    else this.bar.update(this.before + progress.bytes);
+    else this.bar.update(progress.bytes);
   };
 
   finish(): void {
@@ -61,10 +56,9 @@ export class ProgressBar {
 
   /** One line that fits, such as `━━━━━───── 43%  1.90 GB/s  2.1 s left  1.20 GiB of 2.80 GiB  checkpoint_step00001000`. */
   private line(): string {
-    const { current, before } = this;
+    const { current } = this;
     if (current === undefined) return '';
-    const done = before + current.bytes;
-    const total = Math.max(this.options.grandTotal(), before + current.totalBytes);
+    const { bytes: done, totalBytes: total } = current;
     const rate = (done * 1000) / (this.now() - this.started);
     const share = total === 0 ? 1 : Math.min(1, done / total);
     const filled = Math.round(share * BAR_COLUMNS);

@@ -17,6 +17,8 @@ import { Arena } from '../snapshot/arena.js';
 import { makeDirectories, syncDirectory } from '../storage/local.js';
 
 const cores = new Map<string, Promise<WriterCore>>();
+/** Directories whose last manager is letting go of the lock: opening again waits for that. */
+const releasing = new Map<string, Promise<void>>();
 
 /** One writer of one directory. */
 export class WriterCore {
@@ -36,6 +38,7 @@ export class WriterCore {
   /** The core of `directory` (a real path), shared; pair with {@link release}. */
   static async acquire(directory: string, engine: Engine): Promise<WriterCore> {
     for (;;) {
+      await releasing.get(directory)?.catch(() => {});
       let opening = cores.get(directory);
       if (opening === undefined) {
         opening = WriterCore.open(directory, engine);
@@ -91,7 +94,9 @@ export class WriterCore {
     if (--this.users > 0) return;
     cores.delete(this.directory);
     this.arena.clear();
-    await this.lock.release();
+    const released = this.lock.release().finally(() => releasing.delete(this.directory));
+    releasing.set(this.directory, released);
+    await released;
   }
 }
 

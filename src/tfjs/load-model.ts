@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { LayersModel, ModelCompileArgs } from '@tensorflow/tfjs';
 import { HoldfastError } from '../errors.js';
 import { MANIFEST_NAME } from '../format/names.js';
+import type { Json } from '../format/state.js';
 import { type CallOptions, CheckpointManager } from '../manager/manager.js';
 import { assertKnown } from '../manager/options.js';
 import type { Restored, RestoreTarget } from '../manager/restore.js';
@@ -13,10 +14,16 @@ import { MODEL_JSON } from './model-json.js';
 import { applyRestored, type RestoredModel } from './restore-model.js';
 import { applyTrainingConfig } from './training-config.js';
 
+/** What `tf.serialization.registerClass` takes. */
+export type CustomClass = Parameters<Tf['serialization']['registerClass']>[0];
+
 /** Options of {@link loadModel}. */
 export interface LoadModelOptions extends CallOptions {
-  /** Classes of your own by name, as `tf.models.modelFromJSON` takes them. Registered ones need not be given. */
-  readonly customObjects?: Readonly<Record<string, unknown>> | undefined;
+  /**
+   * Layer classes of your own by their `className`; they are registered with `tf.serialization.registerClass`. Classes that
+   * are registered already need not be given.
+   */
+  readonly customObjects?: Readonly<Record<string, CustomClass>> | undefined;
   /** How to compile instead of what was saved: for a loss or metrics of your own, or another optimizer of the same class. */
   readonly compile?: ModelCompileArgs | undefined;
   /** Whether the model is compiled and its optimizer restored. Default true, where the checkpoint has them. */
@@ -32,7 +39,14 @@ export interface LoadedModel extends RestoredModel {
   readonly compiled: boolean;
 }
 
-const KEYS = ['customObjects', 'compile', 'includeOptimizer', 'tf', 'signal', 'onProgress'] as const satisfies readonly (keyof LoadModelOptions)[];
+const KEYS = [
+  'customObjects',
+  'compile',
+  'includeOptimizer',
+  'tf',
+  'signal',
+  'onProgress',
+] as const satisfies readonly (keyof LoadModelOptions)[];
 
 /**
  * Builds the model that a checkpoint was saved from, with its weights, compiles it as it was compiled and restores the optimizer: training
@@ -54,8 +68,9 @@ export async function loadModel(
   const tf = await resolveTf(options.tf);
   const model = await build(tf, restored, options.customObjects ?? {});
   try {
-    const compiled = compile(model, restored, options);
-    const { includeOptimizer = compiled && decodeTfjs(restored)?.optimizer != null } = options;
+    const extension = decodeExtension(restored.extensions[EXTENSION_NAME], restored.info.name);
+    const compiled = compileModel(model, extension?.trainingConfig, options);
+    const { includeOptimizer = compiled && extension?.optimizer != null } = options;
     return { ...applyRestored(model, restored, { includeOptimizer }), model, compiled };
   } catch (error) {
     model.dispose();
@@ -74,11 +89,8 @@ async function read(from: CheckpointManager | string, target: RestoreTarget, opt
   }
 }
 
-function decodeTfjs({ extensions, info }: Restored) {
-  return decodeExtension(extensions[EXTENSION_NAME], info.name);
-}
-
-async function build(tf: Tf, { attachments, info }: Restored, customObjects: Readonly<Record<string, unknown>>): Promise<LayersModel> {
+/** Uncompiled, with fresh weights: building consumes randomness, so restore a generator's state after it. */
+async function build(tf: Tf, { attachments, info }: Restored, customObjects: Readonly<Record<string, CustomClass>>): Promise<LayersModel> {
   const bytes = attachments.get(MODEL_JSON);
   const details = { checkpoint: info.name, file: MODEL_JSON };
   if (bytes === undefined) {
@@ -89,13 +101,24 @@ async function build(tf: Tf, { attachments, info }: Restored, customObjects: Rea
     );
   }
   try {
+    // The customObjects of modelFromJSON do not reach the layers of a Sequential.
+    for (const custom of Object.values(customObjects)) tf.serialization.registerClass(custom);
     const document = JSON.parse(new TextDecoder().decode(bytes)) as { modelTopology: object; userDefinedMetadata?: object };
-    const handler = { load: async () => ({ modelTopology: document.modelTopology }) };
-    const options = { customObjects } as Parameters<Tf['loadLayersModel']>[1];
-    const model = Object.keys(customObjects).length === 0 ? await tf.loadLayersModel(handler) : await withCustomObjects(tf, document, customObjects, options);
+    const model = await tf.models.modelFromJSON({ modelTopology: document.modelTopology } as Parameters<Tf['models']['modelFromJSON']>[0]);
     if (document.userDefinedMetadata !== undefined) model.setUserDefinedMetadata(document.userDefinedMetadata);
     return model;
   } catch (cause) {
-    throw new HoldfastError('ERR_MODEL', `TensorFlow.js cannot build the model of ${info.name}: ${(cause as Error).message}`, { ...details, cause });
+    throw new HoldfastError('ERR_MODEL', `TensorFlow.js cannot build the model of ${info.name}: ${(cause as Error).message}`, {
+      ...details,
+      cause,
+    });
   }
+}
+
+/** Compiles as asked for, or as it was; false where neither is known or wanted. */
+function compileModel(model: LayersModel, config: Json | undefined, { compile, includeOptimizer }: LoadModelOptions): boolean {
+  if (compile !== undefined) model.compile(compile);
+  else if (includeOptimizer !== false && config !== undefined && config !== null) applyTrainingConfig(model, config);
+  else return false;
+  return true;
 }

@@ -73,7 +73,10 @@ function slotOwners(
 /** A list may be empty (RMSProp's when it is not centered), but not of another length than the rest. */
 function assertSlotCount(field: string, slots: readonly Slot[], owners: readonly NamedWeight[]): void {
   if (slots.length === 0 || slots.length === owners.length) return;
-  throw new HoldfastError('ERR_MODEL', `The optimizer has ${slots.length} entries in ${field} for ${owners.length} weights. It was changed from outside.`);
+  throw new HoldfastError(
+    'ERR_MODEL',
+    `The optimizer has ${slots.length} entries in ${field} for ${owners.length} weights. It was changed from outside.`,
+  );
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {

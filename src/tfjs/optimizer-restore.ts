@@ -41,7 +41,9 @@ export function prepareOptimizer(
   const mismatches = [
     ...owners.problems,
     ...findMismatches('optimizer tensor', renamed, places),
-    ...kind.hyperparameters.filter((name) => !Object.hasOwn(record.hyperparameters, name)).map((name) => ({ tensor: name, what: `missing from the checkpoint: optimizer setting ${name}` })),
+    ...kind.hyperparameters
+      .filter((name) => !Object.hasOwn(record.hyperparameters, name))
+      .map((name) => ({ tensor: name, what: `missing from the checkpoint: optimizer setting ${name}` })),
   ];
   return {
     mismatches,
@@ -70,8 +72,18 @@ function orderOwners(
   const trainedNames = new Set(trained.map(({ name }) => name));
   const savedNames = new Set(saved);
   const problems = [
-    ...saved.filter((name) => !trainedNames.has(name)).map((name) => ({ tensor: name, what: `only in the checkpoint: optimizer state of ${JSON.stringify(name)}, which the model does not train` })),
-    ...trained.filter(({ name }) => !savedNames.has(name)).map(({ name }) => ({ tensor: name, what: `missing from the checkpoint: optimizer state of ${JSON.stringify(name)}, which the model trains` })),
+    ...saved
+      .filter((name) => !trainedNames.has(name))
+      .map((name) => ({
+        tensor: name,
+        what: `only in the checkpoint: optimizer state of ${JSON.stringify(name)}, which the model does not train`,
+      })),
+    ...trained
+      .filter(({ name }) => !savedNames.has(name))
+      .map(({ name }) => ({
+        tensor: name,
+        what: `missing from the checkpoint: optimizer state of ${JSON.stringify(name)}, which the model trains`,
+      })),
   ];
   return { list: problems.length > 0 ? trained.filter(({ name }) => savedNames.has(name)) : trained, problems };
 }
@@ -101,7 +113,11 @@ function renameSlots(
   return renamed;
 }
 
-function loadAll(stored: ReadonlyMap<string, RestoredTensor>, places: ReadonlyMap<string, TensorPlace>, engine: Engine): Map<string, Tensor> {
+function loadAll(
+  stored: ReadonlyMap<string, RestoredTensor>,
+  places: ReadonlyMap<string, TensorPlace>,
+  engine: Engine,
+): Map<string, Tensor> {
   const tensors = new Map<string, Tensor>();
   try {
     for (const [name, place] of places) tensors.set(name, toTensor(stored.get(name) as RestoredTensor, place, name, engine));

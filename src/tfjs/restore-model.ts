@@ -73,7 +73,11 @@ function checkOptions(options: RestoreModelOptions): RestoreModelOptions {
 }
 
 /** Puts a checkpoint that was read into `model`; synchronous, and all or nothing. */
-export function applyRestored(model: LayersModel, restored: Restored, options: Omit<RestoreModelOptions, keyof CallOptions>): RestoredModel {
+export function applyRestored(
+  model: LayersModel,
+  restored: Restored,
+  options: Omit<RestoreModelOptions, keyof CallOptions>,
+): RestoredModel {
   const { info, skipped, state } = restored;
   const extension = decodeExtension(restored.extensions[EXTENSION_NAME], info.name);
   const weights = namedWeights(model);
@@ -98,7 +102,11 @@ export function applyRestored(model: LayersModel, restored: Restored, options: O
 }
 
 /** All tensors are made before the first one takes its place. */
-function apply(weights: readonly NamedWeight[], stored: ReadonlyMap<string, RestoredTensor>, optimizer: PreparedOptimizer | undefined): void {
+function apply(
+  weights: readonly NamedWeight[],
+  stored: ReadonlyMap<string, RestoredTensor>,
+  optimizer: PreparedOptimizer | undefined,
+): void {
   const engine = runningEngine();
   const made: Tensor[] = [];
   try {
@@ -127,9 +135,13 @@ function renamer(
 ): (name: string) => string {
   if (match === 'name') return (name) => name;
   if (extension === undefined) {
-    throw new HoldfastError('ERR_MODEL_MISMATCH', `${checkpoint} was not saved with saveModel, so its weights have no order. Match by name.`, {
-      checkpoint,
-    });
+    throw new HoldfastError(
+      'ERR_MODEL_MISMATCH',
+      `${checkpoint} was not saved with saveModel, so its weights have no order. Match by name.`,
+      {
+        checkpoint,
+      },
+    );
   }
   const names = new Map(extension.weights.map((name, i) => [name, weights[i]?.name]));
   return (name) => names.get(name) ?? `${name} (no weight at its position)`;
@@ -169,7 +181,9 @@ function hint(
   { match = 'name' }: RestoreModelOptions,
 ): string {
   if (match === 'position' || mismatches.length === 0 || extension?.weights.length !== weights.length) return '';
-  const samePlaces = weights.every(({ variable }, i) => String(stored.get(extension.weights[i] as string)?.shape) === String(variable.shape));
+  const samePlaces = weights.every(
+    ({ variable }, i) => String(stored.get(extension.weights[i] as string)?.shape) === String(variable.shape),
+  );
   if (!samePlaces) return '';
   return 'By position all shapes fit: give the layers fixed names ({ name: … }), or restore with match: "position".';
 }

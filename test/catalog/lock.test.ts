@@ -67,6 +67,18 @@ describe.each(ENGINES)('the lock, %s engine', (engine) => {
     expect(existsSync(path.join(directory, '.lock'))).toBe(false);
   });
 
+  test('opening again at once, while the last manager is still closing, waits for it', async () => {
+    const directory = freshDirectory();
+    for (let i = 0; i < 20; i++) {
+      const manager = await CheckpointManager.open(directory, { engine });
+      const closing = manager.close();
+      const next = await CheckpointManager.open(directory, { engine });
+      await closing;
+      await next.close();
+    }
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
   test('a worker thread of the same process does not get it', async () => {
     const directory = freshDirectory();
     await openManager(directory, { engine });

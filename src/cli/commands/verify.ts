@@ -47,18 +47,10 @@ export const registerVerify: RegisterCommand = (program, context) =>
     });
 
 async function verifyWithProgress(target: string, engine: EngineName | 'auto', { signal }: CommandContext): Promise<VerifyReport> {
-  const { listDirectory, verifyPath } = await import('../../manager/describe.js');
+  const { verifyPath } = await import('../../manager/describe.js');
   if (!process.stderr.isTTY) return verifyPath(target, { engine, signal });
   const { ProgressBar } = await import('../progress.js');
-  let grandTotal = 0;
-  listDirectory(target).then(
-    (checkpoints) => {
-      for (const { bytes, status } of checkpoints) if (status === 'good') grandTotal += bytes ?? 0;
-    },
-    // Only the length of the bar depends on it.
-    () => {},
-  );
-  const bar = new ProgressBar({ stream: process.stderr, grandTotal: () => grandTotal });
+  const bar = new ProgressBar({ stream: process.stderr });
   try {
     return await verifyPath(target, { engine, signal, onProgress: bar.update });
   } finally {
