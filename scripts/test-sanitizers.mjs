@@ -62,7 +62,7 @@ if (wanted.has('lifetime')) {
     HOLDFAST_ADDON: path.join(root, 'build-asan/Release/holdfast.node'),
     HOLDFAST_TEST_SLOW: '5',
   };
-  const node = process.env['HOLDFAST_TEST_NODE'] ?? process.execPath;
+  const node = process.env['HOLDFAST_TEST_NODE'] || process.execPath;
   if (!existsSync(env.HOLDFAST_ADDON)) failures.push('lifetime (no addon)');
   for (const name of ['transfer', 'collection', 'exit', 'terminate', 'owner-ends', 'leaks']) {
     const script = path.join(root, `test/native/lifetime/${name}.mjs`);

@@ -68,7 +68,12 @@ void ThreadEngine::Run() {
       seen = wakes_;
     }
     Operation operation;
-    const Job::Claim claim = job_->TakeOperation(&operation);
+    Job::Claim claim;
+    try {
+      claim = job_->TakeOperation(&operation);
+    } catch (const std::bad_alloc&) {
+      continue;  // nothing was claimed; memory may be there the next time
+    }
     if (claim == Job::Claim::kDone) return;
     if (claim == Job::Claim::kOperation) {
       Step(&operation);

@@ -5,7 +5,7 @@ import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError, isHoldfastError } from '../errors.js';
 import { MANIFEST_NAME } from '../format/names.js';
 import { listDirectory } from '../storage/local.js';
-import { type CatalogEntry, inspectDirectory } from './checkpoint.js';
+import { type CatalogEntry, inspectDirectory, isGood } from './checkpoint.js';
 
 /**
  * Every checkpoint of `directory`, oldest commit first. Those whose manifest cannot be read come last: they
@@ -16,7 +16,10 @@ export async function scanDirectory(directory: string): Promise<CatalogEntry[]> 
   for (const entry of await readEntries(directory)) {
     if (!entry.isDirectory() || entry.name.startsWith('.') || NEVER_CHECKPOINTS.has(entry.name)) continue;
     const candidate = path.join(directory, entry.name);
-    if (await mayBeCheckpoint(candidate)) entries.push(await inspectDirectory(candidate));
+    if (!(await mayBeCheckpoint(candidate))) continue;
+    const found = await inspectDirectory(candidate);
+    // What looks damaged may only have gone away meanwhile, by the retention of a running writer.
+    if (isGood(found) || (await mayBeCheckpoint(candidate))) entries.push(found);
   }
   return entries.sort(bySequence);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Proof that the tests can fail: takes one safeguard out of the code at a time and expects a red test.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
@@ -65,8 +65,8 @@ function main() {
 function prepareCopy() {
   rmSync(copy, { recursive: true, force: true });
   mkdirSync(copy, { recursive: true });
-  const files = run('git', ['ls-files', '--cached', '--others', '--exclude-standard'], root).stdout.split('\n');
-  for (const file of files.filter((name) => name !== '' && existsSync(path.join(root, name)))) {
+  const files = run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], root).stdout.split('\0');
+  for (const file of files.filter((name) => name !== '' && lstatSync(path.join(root, name), { throwIfNoEntry: false }))) {
     cpSync(path.join(root, file), path.join(copy, file), { verbatimSymlinks: true });
   }
   symlinkSync(path.join(root, 'node_modules'), path.join(copy, 'node_modules'));

@@ -227,6 +227,8 @@ describe.skipIf(missing)('the native addon', () => {
       [-1, 0, 1],
       [pin + 1000, 0, 1],
       [pin, NaN, 1],
+      [pin, 0.5, 1],
+      [pin, 0, 1.5],
     ]) {
       expect(await codeOf(() => addon.write(writer, Float64Array.from(pieces)))).toBe('ERR_INVALID_ARGUMENT');
     }

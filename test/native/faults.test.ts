@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { addon, addonPath, codeOf, missing, openDescriptors, temporaryDirectory, writerOptions } from './support.js';
 
-const node = process.env['HOLDFAST_TEST_NODE'] ?? process.execPath;
+const node = process.env['HOLDFAST_TEST_NODE'] || process.execPath;
 
 /** Mounts a tmpfs of `bytes`, or says why not. */
 function mountSmall(directory: string, bytes: number): string | undefined {

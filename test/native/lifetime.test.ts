@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { addonPath, missing } from './support.js';
 
-const node = process.env['HOLDFAST_TEST_NODE'] ?? process.execPath;
+const node = process.env['HOLDFAST_TEST_NODE'] || process.execPath;
 const directory = path.join(path.dirname(fileURLToPath(import.meta.url)), 'lifetime');
 const run = promisify(execFile);
 
