@@ -13,7 +13,10 @@ import { randomBytes } from '../helpers/random.js';
 function naive(bytes: Uint8Array, spans: readonly number[], chunkBytes: number) {
   const cut = (lengths: readonly number[]) => {
     let at = 0;
-    return lengths.map((length) => crc32c(bytes.subarray(at, (at += length))));
+    return lengths.map((length) => {
+      at += length;
+      return crc32c(bytes.subarray(at - length, at));
+    });
   };
   const chunks: number[] = [];
   for (let at = 0; at < bytes.length; at += chunkBytes) chunks.push(crc32c(bytes.subarray(at, at + chunkBytes)));

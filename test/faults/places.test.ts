@@ -155,7 +155,8 @@ test('reading what another process is retaining away gives a good checkpoint eve
   for (let i = 0; i < 150; i++) {
     const restored = await reader.restore();
     const { step } = restored?.info ?? {};
-    expect((restored?.tensors.get('x')?.data as Int32Array).every((value) => value === step)).toBe(true);
+    const data = restored?.tensors.get('x')?.data as Int32Array;
+    expect(data.every((value) => value === step)).toBe(true);
     expect(restored?.skipped).toEqual([]);
   }
   writer.kill('SIGKILL');

@@ -54,7 +54,9 @@ describe('manifest', () => {
   test('comes back for any metrics and software', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.double()), fc.dictionary(fc.string(), fc.string()), hex, (metrics, software, crc) => {
-        const files = [{ name: 'model.safetensors', role: 'model' as const, bytes: 0, crc32c: crc, chunkBytes: 1, chunks: [] }];
+        const files = [
+          { name: 'model.safetensors', role: 'model' as const, bytes: 0, crc32c: crc, chunkBytes: 1, chunks: [], tensors: [] },
+        ];
         const manifest: Manifest = { ...SAMPLE, metrics, software, files };
         const decoded = decodeManifest(encodeManifest(manifest), 'checkpoint');
         expect({ ...decoded.metrics }).toEqual({ ...metrics });

@@ -35,7 +35,7 @@ describe('state.json', () => {
     ['state.array', { array: new Float32Array(2) }],
     ['state["odd key"]', { 'odd key': Symbol('x') }],
     ['state.self', circular],
-    ['state[1]', [1, , 3]],
+    ['state[1]', Object.assign(new Array(3), { 0: 1, 2: 3 })],
     ['state.custom', { custom: { toJSON: () => 1 } }],
     ['state.named', { named: Object.assign([1], { extra: 1 }) }],
   ])('refuses what JSON would alter, at %s', (path, state) => {

@@ -14,11 +14,12 @@ export const INPUTS = 6;
 export const OUTPUTS = 3;
 const BATCH = 8;
 
-/** A Sequential with what is easily got wrong: moving statistics, a constraint, a layer without bias. */
-export function sequentialModel(tf: Tf, optimizer?: tensorflow.Optimizer | string): tensorflow.Sequential {
+/** A Sequential with what is easily got wrong: moving statistics, a layer without bias, optionally a constraint. */
+export function sequentialModel(tf: Tf, optimizer?: tensorflow.Optimizer | string, kernelConstraint?: 'unitNorm'): tensorflow.Sequential {
+  const constraint = kernelConstraint === undefined ? {} : { kernelConstraint };
   const model = tf.sequential({
     layers: [
-      tf.layers.dense({ name: 'first', inputShape: [INPUTS], units: 7, activation: 'relu', kernelConstraint: 'unitNorm' }),
+      tf.layers.dense({ name: 'first', inputShape: [INPUTS], units: 7, activation: 'relu', ...constraint }),
       tf.layers.batchNormalization({ name: 'norm' }),
       tf.layers.dense({ name: 'hidden', units: 5, activation: 'tanh', useBias: false }),
       tf.layers.dense({ name: 'head', units: OUTPUTS, activation: 'softmax' }),
@@ -44,7 +45,14 @@ export function functionalModel(tf: Tf, optimizer?: tensorflow.Optimizer | strin
 export async function train(tf: Tf, model: tensorflow.LayersModel, from: number, to: number): Promise<void> {
   for (let step = from; step < to; step++) {
     const x = tf.tensor2d(numbers(BATCH * INPUTS, step + 1), [BATCH, INPUTS]);
-    const y = tf.tidy(() => tf.oneHot(Array.from({ length: BATCH }, (_, i) => (i * 7 + step) % OUTPUTS), OUTPUTS).toFloat());
+    const y = tf.tidy(() =>
+      tf
+        .oneHot(
+          Array.from({ length: BATCH }, (_, i) => (i * 7 + step) % OUTPUTS),
+          OUTPUTS,
+        )
+        .toFloat(),
+    );
     await model.trainOnBatch(x, y);
     tf.dispose([x, y]);
   }

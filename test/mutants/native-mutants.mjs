@@ -1,2 +1,68 @@
-// Mutants of the C++ core.
-export const NATIVE = [];
+// Mutants of the C++ code. `ctest`: the core's own tests must notice; else the vitest files in `tests`.
+
+const BYTES = ['test/engine/same-bytes.test.ts'];
+const NATIVE_TESTS = [
+  'test/native/addon.test.ts',
+  'test/native/streams.test.ts',
+  'test/native/faults.test.ts',
+  'test/native/lifetime.test.ts',
+];
+
+export const NATIVE = [
+  {
+    name: 'fsync of tensor files, native engine',
+    file: 'native/core/operations.cc',
+    find: 'return OrError(fsync(fd));',
+    replace: 'return fd < 0;',
+    tests: ['test/faults/protocol.test.ts'],
+  },
+  {
+    name: 'the cut to length after the padded tail',
+    file: 'native/core/operations.cc',
+    find: 'return OrError(ftruncate(fd, static_cast<off_t>(bytes)));',
+    replace: 'return fd < 0 && bytes > 0;',
+    tests: BYTES,
+  },
+  {
+    name: 'renaming replaces nothing, native engine',
+    file: 'native/core/system_probe.cc',
+    find: 'to.c_str(), RENAME_NOREPLACE) == 0',
+    replace: 'to.c_str(), 0) == 0',
+    tests: ['test/manager/names.test.ts'],
+  },
+  {
+    name: 'checksums of pieces are combined',
+    file: 'native/core/digest.cc',
+    find: 'parts.back().crc = Crc32cCombine(parts.back().crc, segment_crc_, bytes);',
+    replace: 'parts.back().crc = segment_crc_;',
+    tests: BYTES,
+  },
+  {
+    name: 'pinned memory is looked at again',
+    file: 'native/binding/pins.cc',
+    find: 'return Napi::Boolean::New(env, intact);',
+    replace: 'return Napi::Boolean::New(env, intact || true);',
+    tests: NATIVE_TESTS,
+  },
+  {
+    name: 'no fsync after a failed write',
+    file: 'native/core/file.cc',
+    find: '  if (poisoned_.load(std::memory_order_acquire)) return poison();\n  // Not even EINTR',
+    replace: '  // Not even EINTR',
+    ctest: true,
+  },
+  {
+    name: 'interrupted calls are made again',
+    file: 'native/core/file.cc',
+    find: 'if (result == -EINTR) return true;',
+    replace: 'if (result == -EINTR) return false;',
+    ctest: true,
+  },
+  {
+    name: 'what a short write left over stays aligned',
+    file: 'native/core/file.cc',
+    find: 'if (done < bytes && direct()) done -= done % alignment_;',
+    replace: '',
+    ctest: true,
+  },
+];

@@ -16,6 +16,7 @@ beforeAll(async () => {
 describe.each(Object.entries(OPTIMIZERS))('%s', (_, makeOptimizer) => {
   test.each([
     ['a Sequential', sequentialModel],
+    ['a Sequential with a constraint', (lib: typeof tf, optimizer: tf.Optimizer) => sequentialModel(lib, optimizer, 'unitNorm')],
     ['a functional model', functionalModel],
   ])('continues %s exactly, in a model that was built anew', async (_kind, build) => {
     const manager = await openManager(freshDirectory());

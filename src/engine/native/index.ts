@@ -1,5 +1,4 @@
 /** The engine in C++: direct I/O on its own threads, checksums in hardware. */
-import { markAsUntransferable } from 'node:worker_threads';
 import { HoldfastError } from '../../errors.js';
 import type { DirectIo, NativeAddon } from '../../native.js';
 import type {
@@ -13,6 +12,7 @@ import type {
   ReadOptions,
   WriterOptions,
 } from '../contract.js';
+import { keepInPlace, letMove } from '../keep-in-place.js';
 import { renameUnderLock } from '../portable/rename.js';
 import { abortError } from '../system-error.js';
 
@@ -29,6 +29,7 @@ interface Pin {
 class NativeMemory implements HeldMemory {
   readonly pins: readonly Pin[];
   readonly byteLength: number;
+  private readonly buffer: ArrayBuffer | SharedArrayBuffer;
   private released = false;
 
   constructor(
@@ -40,12 +41,12 @@ class NativeMemory implements HeldMemory {
       throw new HoldfastError('ERR_SOURCE_CHANGED', 'A tensor’s memory was detached or resized before it could be saved.');
     }
     this.byteLength = byteLength;
+    this.buffer = buffer;
     this.pins = buffer instanceof ArrayBuffer ? [this.pinWhole(buffer, range)] : this.pinShared(buffer, range);
   }
 
   private pinWhole(buffer: ArrayBuffer, { byteOffset, byteLength }: MemoryRange): Pin {
-    // Posting the buffer to a worker would otherwise take the memory away while it is being read.
-    markAsUntransferable(buffer);
+    keepInPlace(buffer);
     return { handle: this.addon.pin(buffer, true), byteOffset, byteLength };
   }
 
@@ -66,6 +67,7 @@ class NativeMemory implements HeldMemory {
     if (this.released) return;
     this.released = true;
     for (const { handle } of this.pins) this.addon.unpin(handle);
+    if (this.buffer instanceof ArrayBuffer) letMove(this.buffer);
   }
 }
 

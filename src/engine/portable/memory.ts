@@ -1,7 +1,7 @@
 /** Memory that stays where it is while the portable engine reads it. */
-import { markAsUntransferable } from 'node:worker_threads';
 import { HoldfastError } from '../../errors.js';
 import type { HeldMemory, MemoryRange } from '../contract.js';
+import { keepInPlace, letMove } from '../keep-in-place.js';
 
 /** One view covers at most this much: Node.js 20 limits views to 2^32 elements. */
 export const VIEW_BYTES = 2 ** 30;
@@ -10,11 +10,12 @@ export const VIEW_BYTES = 2 ** 30;
 export class PortableMemory implements HeldMemory {
   readonly byteLength: number;
   private readonly bufferBytes: number;
+  private released = false;
 
   constructor(private readonly range: MemoryRange) {
     const { buffer, byteOffset, byteLength } = range;
     if (byteOffset + byteLength > buffer.byteLength) throw changed();
-    if (buffer instanceof ArrayBuffer) markAsUntransferable(buffer);
+    if (buffer instanceof ArrayBuffer) keepInPlace(buffer);
     this.byteLength = byteLength;
     this.bufferBytes = buffer.byteLength;
   }
@@ -32,7 +33,11 @@ export class PortableMemory implements HeldMemory {
     }
   }
 
-  release(): void {}
+  release(): void {
+    if (this.released) return;
+    this.released = true;
+    if (this.range.buffer instanceof ArrayBuffer) letMove(this.range.buffer);
+  }
 }
 
 function changed(): HoldfastError {
