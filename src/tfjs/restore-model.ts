@@ -51,7 +51,7 @@ const KEYS = ['includeOptimizer', 'optimizer', 'match', 'signal', 'onProgress'] 
  * optimizer of the same class; training then continues bit by bit. Names, shapes and dtypes are all checked before anything is changed.
  *
  * Gives `null` where there is no checkpoint at all. Throws what `manager.restore` throws; `ERR_MODEL_MISMATCH`, listing
- * every difference, if checkpoint and model do not fit; `ERR_MODEL` for a model that is not built or disposed.
+ * every difference, if checkpoint and model do not fit; `ERR_MODEL` for a model without layers or one that is disposed.
  */
 export async function restoreModel(
   manager: CheckpointManager,

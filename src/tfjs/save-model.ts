@@ -63,7 +63,7 @@ const KEYS = [
  * (`dense_1/kernel/m`); `model.json` lets stock `tf.loadLayersModel` read the directory. The result's `warnings` say
  * where that or compiling again is not possible.
  *
- * Throws what `manager.save` throws, and `ERR_MODEL` for a model that cannot be saved: not built, disposed, two
+ * Throws what `manager.save` throws, and `ERR_MODEL` for a model that cannot be saved: without layers, disposed, two
  * weights of one name, an unknown optimizer. Nothing is written then.
  */
 export async function saveModel(manager: CheckpointManager, model: LayersModel, options: SaveModelOptions): Promise<SaveResult> {

@@ -6,6 +6,7 @@ import type { Json } from '../format/state.js';
 /** Parts of a model that its types call protected. */
 interface TrainingInternals {
   readonly loss: unknown;
+  isOptimizerOwned: boolean;
   getTrainingConfig(): unknown;
   loadTrainingConfig(config: unknown): void;
 }
@@ -31,8 +32,11 @@ export function captureTrainingConfig(model: LayersModel): { config: Json; warni
 
 /** Compiles `model` as it was compiled when it was saved. Throws `ERR_MODEL` if tfjs cannot. */
 export function applyTrainingConfig(model: LayersModel, config: Json): void {
+  const internals = model as unknown as TrainingInternals;
   try {
-    (model as unknown as TrainingInternals).loadTrainingConfig(config);
+    internals.loadTrainingConfig(config);
+    // Nobody else has this optimizer, so it goes with model.dispose().
+    internals.isOptimizerOwned = true;
   } catch (cause) {
     throw new HoldfastError(
       'ERR_MODEL',

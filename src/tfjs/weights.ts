@@ -26,7 +26,7 @@ interface ModelInternals {
 }
 
 /**
- * Every weight, trainable or not, in the model's order. Throws `ERR_MODEL` if the model has not been built, if a
+ * Every weight, trainable or not, in the model's order. Throws `ERR_MODEL` if the model has no layers, if a
  * weight is disposed, or if two have one name.
  */
 export function namedWeights(model: LayersModel): NamedWeight[] {
@@ -58,19 +58,10 @@ function allWeights(model: LayersModel): LayerVariable[] {
   if (typeof model !== 'object' || model === null || typeof model.toJSON !== 'function' || !('layers' in model)) {
     throw new HoldfastError('ERR_INVALID_ARGUMENT', 'Give a tf.LayersModel: one of tf.sequential, tf.model or tf.loadLayersModel.');
   }
-  try {
-    return model.weights as unknown as LayerVariable[];
-  } catch (cause) {
-    throw notBuilt(cause);
+  if (model.layers.length === 0) {
+    throw new HoldfastError('ERR_MODEL', 'The model has no layers. Add some before it is saved or restored.');
   }
-}
-
-function notBuilt(cause: unknown): HoldfastError {
-  return new HoldfastError(
-    'ERR_MODEL',
-    `The model has no weights yet: ${(cause as Error).message} Give its first layer an inputShape, or call model.build.`,
-    { cause },
-  );
+  return model.weights as unknown as LayerVariable[];
 }
 
 function toNamedWeight(weight: LayerVariable): NamedWeight {

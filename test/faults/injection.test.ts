@@ -91,10 +91,9 @@ async function expectInvariant(directory: string, lines: readonly Line[], label:
     expect(restored?.info.step, label).toBe(acknowledged.at(-1));
     if (restored !== null) {
       expect(restored.skipped, label).toEqual([]);
-      expect(
-        (restored.tensors.get('x')?.data as Int32Array).every((value) => value === restored.info.step),
-        label,
-      ).toBe(true);
+      const data = restored.tensors.get('x')?.data as Int32Array;
+      const right = data.every((value) => value === restored.info.step);
+      expect(right, label).toBe(true);
     }
     const steps: number[] = [];
     for await (const { step } of manager.list()) steps.push(step as number);

@@ -51,8 +51,10 @@ function main() {
   }
   const survivors = [];
   for (const [i, mutant] of mutants.entries()) {
-    const verdict = tryMutant(mutant);
-    console.log(`${String(i + 1).padStart(3)}/${mutants.length}  ${verdict.padEnd(9)} ${mutant.name}`);
+    const { verdict, by } = tryMutant(mutant);
+    console.log(
+      `${String(i + 1).padStart(3)}/${mutants.length}  ${verdict.padEnd(9)} ${mutant.name}${by === undefined ? '' : `\n${' '.repeat(20)}by ${by}`}`,
+    );
     if (verdict !== 'noticed') survivors.push(`${mutant.name}: ${verdict}`);
   }
   const seconds = Math.round((Date.now() - started) / 1000);
@@ -76,22 +78,32 @@ function prepareCopy() {
   if (built.status !== 0) throw new Error(`The copy does not build:\n${tail(built)}`);
 }
 
-/** `noticed`, `SURVIVED`, or what keeps the mutant from being tried. */
+/** The first test that failed, from the output of vitest or ctest. */
+function failedTest({ stdout, stderr }) {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are what is taken out.
+  const plain = `${stdout}${stderr}`.replace(/\u001b\[[0-9;]*m/g, '');
+  return /^ *FAIL +(.+)$/m.exec(plain)?.[1] ?? /^\[ {2}FAILED {2}\] (\S+)/m.exec(plain)?.[1];
+}
+
+/** `noticed` and by which test, `SURVIVED`, or what keeps the mutant from being tried. */
 function tryMutant(mutant) {
   const edits = [mutant, ...(mutant.also ?? [])];
   const originals = edits.map(({ file }) => [file, readFileSync(path.join(copy, file), 'utf8')]);
   try {
     for (const { file, find, replace } of edits) {
       const text = readFileSync(path.join(copy, file), 'utf8');
-      if (text.split(find).length !== 2) return 'NOT FOUND';
+      if (text.split(find).length !== 2) return { verdict: 'NOT FOUND' };
       writeFileSync(
         path.join(copy, file),
         text.replace(find, () => replace),
       );
     }
-    if (!rebuild(mutant, edits)) return 'NO BUILD';
+    if (!rebuild(mutant, edits)) return { verdict: 'NO BUILD' };
     const result = mutant.ctest ? ctest() : vitest(mutant.tests, mutant.only);
-    return result.status === 0 ? 'SURVIVED' : 'noticed';
+    if (result.status === 0) return { verdict: 'SURVIVED' };
+    // Only a test that ran and failed counts, not a run that fell over.
+    const by = failedTest(result);
+    return by === undefined ? { verdict: 'NO TEST' } : { verdict: 'noticed', by };
   } finally {
     for (const [file, text] of originals) writeFileSync(path.join(copy, file), text);
     rebuild(mutant, edits);

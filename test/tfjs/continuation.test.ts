@@ -76,18 +76,21 @@ describe.each(Object.entries(OPTIMIZERS))('%s', (_, makeOptimizer) => {
   });
 });
 
-test('the settings of the checkpoint replace those of the optimizer', async () => {
+test.each<[string, tf.Optimizer, tf.Optimizer, object]>([
+  ['SGD', tf.train.sgd(0.03), tf.train.sgd(1), {}],
+  ['Momentum', tf.train.momentum(0.03, 0.8), tf.train.momentum(1, 0.1, true), { momentum: 0.8, useNesterov: false }],
+])('the settings of the checkpoint replace those of the optimizer: %s', async (_, first, second, settings) => {
   const manager = await openManager(freshDirectory());
-  const model = functionalModel(tf, tf.train.momentum(0.03, 0.8));
+  const model = functionalModel(tf, first);
   await train(tf, model, 0, 3);
   (model.optimizer as unknown as { setLearningRate(rate: number): void }).setLearningRate(0.007);
   await saveModel(manager, model, { step: 3 });
-  const other = functionalModel(tf, tf.train.momentum(1, 0.1, true));
+  const other = functionalModel(tf, second);
   await restoreModel(manager, other);
   await train(tf, model, 3, 6);
   await train(tf, other, 3, 6);
   expect(optimizerOf(other)).toEqual(optimizerOf(model));
-  expect(optimizerOf(other)).toMatchObject({ learningRate: 0.007, momentum: 0.8, useNesterov: false });
+  expect(optimizerOf(other)).toMatchObject({ learningRate: 0.007, ...settings });
   expect(weightsOf(other)).toEqual(weightsOf(model));
 });
 

@@ -1,0 +1,23 @@
+// The tests under every supported major version of Node.js; the npm package `node` carries them.
+//
+//   node scripts/test-nodes.mjs [MAJOR …]        default: 20 22 24, without the one that runs this
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const own = process.versions.node.split('.')[0];
+const majors = process.argv.length > 2 ? process.argv.slice(2) : ['20', '22', '24'].filter((major) => major !== own);
+// The moments of a SIGKILL do not depend on the version: a few are enough here.
+const env = { HOLDFAST_KILLS: '20', ...process.env };
+const failed = [];
+
+for (const major of majors) {
+  console.log(`\n── Node.js ${major}`);
+  const args = ['-y', `node@${major}`, 'node_modules/vitest/vitest.mjs', 'run', '--typecheck.enabled=false', '--reporter=dot'];
+  const { status } = spawnSync('npx', args, { cwd: root, stdio: 'inherit', env });
+  if (status !== 0) failed.push(major);
+}
+if (failed.length > 0) {
+  console.error(`Failed under Node.js ${failed.join(', ')}.`);
+  process.exit(1);
+}
