@@ -33,7 +33,6 @@ export function toDtype(dtype: string, name: string): Dtype {
 export function readTensor(tensor: Tensor, name: string, stable: boolean): TensorInput {
   const dtype = toDtype(tensor.dtype, name);
   const { shape } = tensor;
-  if (tensor.isDisposed) throw unreadable(name, 'it is disposed');
   try {
     if (tensor.dtype === 'string') {
       const bytes = encodeStrings(runningEngine().readSync(tensor.dataId) as Uint8Array[]);

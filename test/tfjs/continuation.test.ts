@@ -105,6 +105,24 @@ test("without Adam's running products of beta training would differ: this is wha
   expect(weightsOf(other)).not.toEqual(weightsOf(model));
 });
 
+test('a layer that was frozen after compiling: tfjs hands it to the optimizer until the model is compiled again', async () => {
+  const manager = await openManager(freshDirectory());
+  const build = () => {
+    const model = functionalModel(tf, tf.train.adam(0.01));
+    model.getLayer('left').trainable = false;
+    return model;
+  };
+  const model = build();
+  await train(tf, model, 0, 3);
+  await saveModel(manager, model, { step: 3 });
+  const fresh = build();
+  await restoreModel(manager, fresh);
+  await train(tf, model, 3, 6);
+  await train(tf, fresh, 3, 6);
+  expect(weightsOf(fresh)).toEqual(weightsOf(model));
+  expect(optimizerOf(fresh)).toEqual(optimizerOf(model));
+});
+
 test('a training loop of the caller’s own, with an optimizer that the model does not know', async () => {
   const step = (model: tf.LayersModel, optimizer: tf.Optimizer, n: number) =>
     optimizer.minimize(

@@ -70,6 +70,10 @@ test('an aborted save, a failed one and a refused restore', async () => {
   const other = functionalModel(tf, tf.train.sgd(1));
   const before = alive(tf);
   await rejection(saveModel(manager, model, { step: 4, signal: AbortSignal.abort() }), 'ERR_ABORTED');
+  const controller = new AbortController();
+  const saving = saveModel(manager, model, { step: 4, signal: controller.signal, onProgress: () => controller.abort() });
+  controller.abort();
+  await rejection(saving, 'ERR_ABORTED');
   await rejection(saveModel(manager, model, { step: -1 }), 'ERR_INVALID_ARGUMENT');
   await rejection(saveModel(manager, model, { step: 5, state: { bad: Number.NaN } }), 'ERR_INVALID_STATE');
   await rejection(restoreModel(manager, other), 'ERR_MODEL_MISMATCH');

@@ -88,6 +88,14 @@ describe('saving refuses', () => {
     model.layers[0]!.trainable = false;
     model.compile({ optimizer, loss: 'categoricalCrossentropy' });
     await rejection(saveModel(manager, model, { step: 1 }), 'ERR_MODEL');
+    // tfjs would go on with the slots of "left" for "right", whose shapes are the same.
+    const branches = functionalModel(tf, tf.train.adam(0.1));
+    await train(tf, branches, 0, 1);
+    branches.getLayer('left').trainable = false;
+    branches.getLayer('right').trainable = true;
+    branches.compile({ optimizer: branches.optimizer, loss: 'categoricalCrossentropy' });
+    const error = await rejection(saveModel(manager, branches, { step: 1 }), 'ERR_MODEL');
+    expect(error.message).toContain('layers frozen');
   });
 
   test('includeOptimizer of a model that is not compiled, and misspelled options', async () => {
