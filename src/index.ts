@@ -18,8 +18,8 @@ export {
   type VerifyPathOptions,
   verifyPath,
 } from './manager/describe.js';
-export { type CallOptions, CheckpointManager } from './manager/manager.js';
-export type { OpenOptions } from './manager/options.js';
+export { CheckpointManager } from './manager/manager.js';
+export type { CallOptions, OpenOptions } from './manager/options.js';
 export type { Restored, RestoreTarget } from './manager/restore.js';
 export type { SaveResult } from './manager/save.js';
 export type { Attachment, SaveRequest } from './manager/save-request.js';

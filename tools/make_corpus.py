@@ -478,6 +478,13 @@ def bad_manifests():
     twice = base()
     twice.manifest["files"].append(twice.entry("notes.txt"))
     bad_manifest("files-name-twice", twice.tree())
+    again = base()
+    again.manifest["files"].append({**again.entry("model.safetensors"), "name": "model-2.safetensors"})
+    bad_manifest("tensors-in-two-files", again.tree())
+    change("tensors-name-twice", "model.safetensors", tensors=[first, {**second, "name": first["name"]}, third])
+    states = base()
+    states.manifest["files"].append({**states.entry("state.json"), "name": "state-2.json"})
+    bad_manifest("files-two-states", states.tree())
 
     bad_manifest("version-2", base().tree(('"version":1', '"version":2')), "ERR_UNSUPPORTED_VERSION")
     bad_manifest("version-0", base().tree(('"version":1', '"version":0')), "ERR_UNSUPPORTED_VERSION")
@@ -632,7 +639,7 @@ def bad_contents():
     header("too-long", "ERR_TRUNCATED", fine[:-1], [("a", n, 4), ("b", n + 4, 3)])
     header("too-short", "ERR_EXTENDED", fine + b"i", [("a", n, 4), ("b", n + 4, 5)])
     for name, tensors in [("renamed", [("a", n, 4), ("c", n + 4, 4)]), ("other-split", [("a", n, 3), ("b", n + 3, 5)]), ("names-swapped", [("b", n, 4), ("a", n + 4, 4)]), ("merged", [("a", n, 8)]), ("not-listed", []), ("only-the-last", [("b", n + 4, 4)]),
-                          ("more-listed", [("a", n, 4), ("b", n + 4, 4), ("e", n + 8, 0)]), ("begins-in-the-header", [("a", n - 4, 8), ("b", n + 4, 4)]), ("metadata-listed", [("__metadata__", n, 4), ("b", n + 4, 4)]), ("same-name-twice", [("a", n, 4), ("a", n + 4, 4)])]:
+                          ("more-listed", [("a", n, 4), ("b", n + 4, 4), ("e", n + 8, 0)]), ("begins-in-the-header", [("a", n - 4, 8), ("b", n + 4, 4)]), ("metadata-listed", [("__metadata__", n, 4), ("b", n + 4, 4)])]:
         header("mismatch-" + name, "ERR_HEADER_MISMATCH", fine, tensors)
     header("mismatch-optimizer", "ERR_HEADER_MISMATCH", fine, [("a", n, 4), ("B", n + 4, 4)], "optimizer")
     accents = '{"\u00e9":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'

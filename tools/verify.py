@@ -239,6 +239,9 @@ def read_manifest(raw):
             position = offset + length
         need(position in (None, size), f"{name}: the tensors end at {position}, not at {size}")
     need(len({entry["name"] for entry in manifest["files"]}) == len(manifest["files"]), "file names are not unique")
+    need(sum(entry["role"] == "state" for entry in manifest["files"]) <= 1, "there is more than one state file")
+    listed = [(entry["role"], tensor["name"]) for entry in manifest["files"] for tensor in entry["tensors"]]
+    need(len(set(listed)) == len(listed), "a tensor is listed twice")
     return manifest
 
 

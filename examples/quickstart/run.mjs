@@ -47,7 +47,10 @@ async function trainUninterrupted() {
     'Trained',
     `${PERCENT(done.accuracy)} of ${done.testDigits} unseen digits recognized, after ${((performance.now() - began) / 1000).toFixed(0)} s`,
   );
-  result('Saved', `${saves.length} checkpoints of ${megabytes(bytes)}: weights, Adam's state, data position, random generator`);
+  result(
+    'Saved',
+    `${saves.length} checkpoints of ${megabytes(bytes)}, the newest 5 kept: weights, Adam's state, data position, random generator`,
+  );
   result('Durable after', `${milliseconds(durable)} each (median): ${megabytes((bytes / durable) * 1000)}/s, fsync and checksums included`);
   result('Training waits', `${milliseconds(median(saves.map((save) => save.stall)))} for each (median); the rest happens beside it`);
   result('Engine', `${run.started.engine}${direct ? ', direct I/O' : ', buffered I/O (this file system has no direct I/O)'}`);
@@ -76,7 +79,7 @@ async function killDuringSave() {
     }
     if (run.done !== undefined) break;
     if (run.signal !== 'SIGKILL') throw new Error(`The training process failed:\n${run.stderr}`);
-    note(`The save at step ${lastStep} was done before the kill arrived; trying the next one.`);
+    note(`The save at step ${run.saves.at(-1)?.step ?? lastStep} was done before the kill arrived; trying the next one.`);
   }
   throw new Error('No save could be hit; this machine saves faster than it kills.');
 }

@@ -23,30 +23,51 @@ export interface FileProblem {
  * (for a file without tensors: the whole).
  */
 export function checkDigest(file: ManifestFile, digest: FileDigest): FileProblem[] {
-  const hit = (file.tensors ?? []).filter((tensor, i) => crcHex(digest.spans[i + 1] as number) !== tensor.crc32c);
+  const hit: HitTensor[] = [];
+  (file.tensors ?? []).forEach((tensor, i) => {
+    const actual = crcHex(digest.spans[i + 1] as number);
+    if (actual !== tensor.crc32c) hit.push({ tensor, actual });
+  });
   const problems = checkChunks(file, digest, hit);
   if (problems.length > 0) return problems;
   // All chunks right, and yet a sum over them is not: the manifest contradicts itself.
   const whole = crcHex(digest.crc32c);
   if (whole !== file.crc32c) problems.push(mismatch(file, 0, file.bytes, [], file.crc32c, whole, 'The whole file'));
-  for (const tensor of hit) {
-    const actual = crcHex(digest.spans[1 + (file.tensors as readonly ManifestTensor[]).indexOf(tensor)] as number);
+  for (const { tensor, actual } of hit) {
     problems.push(mismatch(file, tensor.offset, tensor.bytes, [tensor.name], tensor.crc32c, actual, 'A tensor'));
   }
   return problems;
 }
 
-function checkChunks(file: ManifestFile, digest: FileDigest, hit: readonly ManifestTensor[]): FileProblem[] {
+/** A tensor whose checksum differs. */
+interface HitTensor {
+  readonly tensor: ManifestTensor;
+  readonly actual: string;
+}
+
+/** Chunks that differ, each with the hit tensors that overlap it; both lists are in the order of the file. */
+function checkChunks(file: ManifestFile, digest: FileDigest, hit: readonly HitTensor[]): FileProblem[] {
   const problems: FileProblem[] = [];
+  let first = 0;
   file.chunks.forEach((expected, i) => {
     const actual = crcHex(digest.chunks[i] as number);
     if (actual === expected) return;
     const begin = i * file.chunkBytes;
     const end = Math.min(begin + file.chunkBytes, file.bytes);
-    const tensors = hit.filter(({ offset, bytes }) => offset < end && offset + bytes > begin).map(({ name }) => name);
+    while (first < hit.length && endOf(hit[first]) <= begin) first++;
+    const tensors: string[] = [];
+    for (let next = first; next < hit.length; next++) {
+      const { tensor } = hit[next] as HitTensor;
+      if (tensor.offset >= end) break;
+      if (tensor.offset + tensor.bytes > begin) tensors.push(tensor.name);
+    }
     problems.push(mismatch(file, begin, end - begin, tensors, expected, actual, 'A chunk'));
   });
   return problems;
+}
+
+function endOf(hit: HitTensor | undefined): number {
+  return hit === undefined ? 0 : hit.tensor.offset + hit.tensor.bytes;
 }
 
 function mismatch(

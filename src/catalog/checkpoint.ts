@@ -2,12 +2,10 @@
 import path from 'node:path';
 import { toHoldfastError } from '../engine/system-error.js';
 import { type ErrorCode, HoldfastError } from '../errors.js';
-import { type Contents, decodeManifest, type Manifest, type ManifestFile } from '../format/manifest.js';
+import { type Contents, decodeManifest, MAX_MANIFEST_BYTES, type Manifest, type ManifestFile } from '../format/manifest.js';
 import { MANIFEST_NAME } from '../format/names.js';
 import { readSmallFile, regularFileBytes } from '../storage/local.js';
-
-/** A manifest of a million tensors is about 100 MB; nothing sensible is beyond this. */
-const MAX_MANIFEST_BYTES = 512 * 1024 * 1024;
+import type { ManifestCache } from './manifest-cache.js';
 
 /** What is known of a checkpoint without reading its data. */
 export interface CheckpointInfo {
@@ -105,12 +103,12 @@ export function checkSize(directory: string, file: ManifestFile, actual: number 
 }
 
 /** Looks at one checkpoint directory. Rejects only where the operating system refuses to say. */
-export async function inspectDirectory(directory: string): Promise<CatalogEntry> {
+export async function inspectDirectory(directory: string, cache?: ManifestCache): Promise<CatalogEntry> {
   const name = path.basename(directory);
   let manifest: Manifest | undefined;
   let problem: HoldfastError | undefined;
   try {
-    manifest = await readManifest(directory);
+    manifest = await (cache?.read(directory, readManifest) ?? readManifest(directory));
     problem = await findSizeProblem(directory, manifest.files);
   } catch (error) {
     problem = toHoldfastError(error, `inspect ${directory}`, { checkpoint: name });

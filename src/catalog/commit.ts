@@ -88,13 +88,11 @@ function totalBytes({ tensorFiles, smallFiles }: Commit): number {
 }
 
 async function assertRoom(directory: string, bytes: number): Promise<void> {
-  let free: number;
-  try {
-    free = await freeBytes(directory);
-  } catch (error) {
+  const free = await freeBytes(directory).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOSYS') return undefined;
     throw toHoldfastError(error, `look for free space in ${directory}`, { path: directory });
-  }
-  if (free >= bytes + SPARE_BYTES) return;
+  });
+  if (free === undefined || free >= bytes + SPARE_BYTES) return;
   throw new HoldfastError(
     'ERR_NO_SPACE',
     `A checkpoint of ${bytes} bytes does not fit: the file system of ${directory} has ${free} bytes left. Free some space or keep fewer checkpoints.`,
@@ -125,7 +123,7 @@ async function writeFiles(temporary: string, commit: Commit, options: CommitOpti
     files.push(file);
   }
   const started = performance.now();
-  for (const small of commit.smallFiles) files.push(await writeSmallFile(temporary, small, options.chunkBytes));
+  for (const small of commit.smallFiles) files.push(await writeSmallFile(temporary, small, options));
   const written = performance.now();
   seconds.write += (written - started) / 1000;
   if (options.verifyWrites) {

@@ -111,22 +111,36 @@ async function takeOver(file: string, identity: ProcessIdentity, engine: Engine)
   const guard = path.join(path.dirname(file), TAKEOVER_NAME);
   await assertDead(file, engine);
   if (!(await tryCreate(guard, identity))) {
-    await assertDead(guard, engine);
-    await removeFile(guard);
+    await bury(guard, engine);
     if (!(await tryCreate(guard, identity))) throw locked(guard, await readHolder(guard));
   }
   try {
     // Under the guard the holder is looked at once more: somebody may have taken over just before.
-    await assertDead(file, engine);
-    const grave = path.join(path.dirname(file), temporaryName(`${TEMPORARY_PREFIX}lock-`));
-    await rename(file, grave).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-    });
-    await removeFile(grave);
+    await bury(file, engine);
     if (!(await tryCreate(file, identity))) throw locked(file, await readHolder(file));
   } finally {
     await removeFile(guard);
   }
+}
+
+/**
+ * Takes the lock file of a dead holder away. Between looking and renaming another process may have put its own in place: what
+ * was renamed is looked at, and a living holder's is put back.
+ */
+async function bury(file: string, engine: Engine): Promise<void> {
+  const dead = await assertDead(file, engine);
+  const grave = path.join(path.dirname(file), temporaryName(`${TEMPORARY_PREFIX}lock-`));
+  try {
+    await rename(file, grave);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  const buried = await readHolder(grave);
+  if (buried?.token === dead?.token) return removeFile(grave);
+  await link(grave, file).catch(() => {});
+  await removeFile(grave);
+  throw locked(file, buried);
 }
 
 async function readHolder(file: string): Promise<ProcessIdentity | undefined> {
@@ -139,8 +153,8 @@ async function readHolder(file: string): Promise<ProcessIdentity | undefined> {
   }
 }
 
-/** Throws `ERR_LOCKED` unless the holder of `file` is certainly dead (or has just let go). */
-async function assertDead(file: string, engine: Engine): Promise<void> {
+/** The holder of `file`, who is certainly dead, or undefined if he has just let go. Throws `ERR_LOCKED` otherwise. */
+async function assertDead(file: string, engine: Engine): Promise<ProcessIdentity | undefined> {
   const holder = await readHolder(file);
   if (holder === undefined) {
     // Unreadable or gone. Gone is free; something that is not a lock is not ours to remove.
@@ -149,7 +163,7 @@ async function assertDead(file: string, engine: Engine): Promise<void> {
       () => false,
     );
     if (there) throw locked(file, undefined);
-    return;
+    return undefined;
   }
   const here = await currentProcess('');
   if (holder.host !== here.host) throw locked(file, holder);
@@ -158,10 +172,11 @@ async function assertDead(file: string, engine: Engine): Promise<void> {
     // could carry the same name, so there only a person can decide.
     const { type } = await statfs(file);
     if (!LOCAL_FILE_SYSTEMS.has(type)) throw locked(file, holder);
-    return;
+    return holder;
   }
   if (await isAlive(holder)) throw locked(file, holder);
   if (isHeldOpen(engine, file)) throw locked(file, holder);
+  return holder;
 }
 
 /** Whether some process, perhaps in another pid namespace, holds the lock file open. */
@@ -185,7 +200,8 @@ function holdOpen(engine: Engine, file: string): FileLock | undefined {
 }
 
 function locked(file: string, holder: ProcessIdentity | undefined): HoldfastError {
-  const who = holder === undefined ? 'an unknown writer' : `process ${holder.pid} on ${holder.host}`;
+  const own = holder?.pid === process.pid ? ' (this process: another thread, or another copy of the library)' : '';
+  const who = holder === undefined ? 'an unknown writer' : `process ${holder.pid} on ${holder.host}${own}`;
   return new HoldfastError(
     'ERR_LOCKED',
     `${path.dirname(file)} is being written by ${who}. Wait until it closes the directory, or open with { readOnly: true }. If you are certain that it is dead, remove ${file}.`,

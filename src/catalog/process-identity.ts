@@ -16,29 +16,33 @@ export interface ProcessIdentity {
 
 /** The identity of this process. */
 export async function currentProcess(token: string): Promise<ProcessIdentity> {
-  return { host: os.hostname(), bootId: await bootId(), pid: process.pid, startTime: await startTimeOf(process.pid), token };
+  return { host: os.hostname(), bootId: await bootId(), pid: process.pid, startTime: (await statOf(process.pid)).startTime, token };
 }
 
 async function bootId(): Promise<string> {
   return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim();
 }
 
-/** Field 22 of /proc/PID/stat; empty where there is no such process or no /proc. */
-async function startTimeOf(pid: number): Promise<string> {
+/** State and start time (fields 3 and 22 of /proc/PID/stat); empty where there is no such process or no /proc. */
+async function statOf(pid: number): Promise<{ state: string; startTime: string }> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   // The second field is the command in parentheses and may hold anything, so count from its end.
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return { state: fields[0] ?? '', startTime: fields[19] ?? '' };
 }
 
 /** What can be said about a process of this host and boot. */
-export async function isAlive({ pid, startTime }: ProcessIdentity): Promise<boolean> {
+export async function isAlive({ pid, startTime: recorded }: ProcessIdentity): Promise<boolean> {
   try {
     process.kill(pid, 0);
   } catch (error) {
     // EPERM: it is there and belongs to somebody else.
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
   }
-  return startTime === '' || (await startTimeOf(pid)) === startTime;
+  const { state, startTime } = await statOf(pid);
+  // A zombie does nothing any more; it only waits for its parent, which in a container may never come.
+  if (state === 'Z' || state === 'X') return false;
+  return recorded === '' || startTime === recorded;
 }
 
 /** Reads an identity from a lock file's JSON; `undefined` if it is not one. */

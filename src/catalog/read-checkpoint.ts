@@ -5,9 +5,9 @@
 import path from 'node:path';
 import type { DirectIo, Engine, FileReader, MemoryRange, ReadSpan } from '../engine/contract.js';
 import { type Progress, withProgress } from '../engine/progress.js';
-import { throwIfAborted, toHoldfastError } from '../engine/system-error.js';
+import { isDamage, throwIfAborted, toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
-import type { Manifest, ManifestFile } from '../format/manifest.js';
+import { MAX_ATTACHMENT_BYTES, type Manifest, type ManifestFile } from '../format/manifest.js';
 import {
   decodeHeader,
   decodeHeaderLength,
@@ -42,13 +42,10 @@ export interface ReadFile {
   readonly content?: Uint8Array;
 }
 
-/** Small files are kept whole up to this size when a checkpoint is loaded. */
-const MAX_CONTENT_BYTES = 256 * 1024 * 1024;
-
 /**
  * Opens every file of the checkpoint before the first byte is read, so that retention in another
  * process cannot take it away half-way, and then reads file by file.
- * Damage is reported, not thrown; it throws `ERR_ABORTED`.
+ * Damage is reported. What says nothing about the checkpoint is thrown: `ERR_ABORTED`, `ERR_RESOURCES`, ….
  */
 export async function readCheckpoint(directory: string, manifest: Manifest, options: ReadCheckpointOptions): Promise<ReadFile[]> {
   const opened: { file: ManifestFile; reader: FileReader | HoldfastError }[] = [];
@@ -96,24 +93,23 @@ async function openFile(
     await reader.close();
     return changed;
   } catch (error) {
-    // Only the system's own refusals are damage of this file; a missing engine feature is the caller's.
     const failure = toHoldfastError(error, `open ${checkpoint}/${file.name}`, { checkpoint, file: file.name, path: target });
-    if (failure.code === 'ERR_DIRECT_IO') throw failure;
+    if (!isDamage(failure)) throw failure;
     return failure.code === 'ERR_NOT_FOUND' ? (checkSize(directory, file, undefined) as HoldfastError) : failure;
   }
 }
 
 async function readFile(directory: string, file: ManifestFile, reader: FileReader, options: ReadCheckpointOptions): Promise<ReadFile> {
-  const plan = planSpans(file, options.load);
   const checkpoint = path.basename(directory);
   try {
+    const plan = planSpans(file, options.load);
     const digest = await reader.read({ chunkBytes: file.chunkBytes, spans: plan.spans, signal: options.signal });
     const problems = checkDigest(file, digest);
     if (problems.length > 0) return { file, problems, tensors: new Map() };
-    return interpret(file, plan, checkpoint);
+    return interpret(file, plan, checkpoint, options.load);
   } catch (error) {
     const failure = toHoldfastError(error, `read ${checkpoint}/${file.name}`, { checkpoint, file: file.name });
-    if (failure.code === 'ERR_ABORTED') throw failure;
+    if (!isDamage(failure)) throw failure;
     return { file, problems: [toProblem(failure, file.name)], tensors: new Map() };
   }
 }
@@ -134,7 +130,7 @@ function planSpans(file: ManifestFile, load: boolean): SpanPlan {
     : file.role === 'state'
       ? MAX_STATE_BYTES
       : load
-        ? MAX_CONTENT_BYTES
+        ? MAX_ATTACHMENT_BYTES
         : -1;
   const head = headBytes <= limit ? new Uint8Array(headBytes) : undefined;
   const buffers = load ? tensors.map(({ bytes }) => new ArrayBuffer(bytes)) : [];
@@ -155,14 +151,24 @@ function isTensorFile({ role }: ManifestFile): boolean {
 }
 
 /** Makes sense of bytes whose checksums were right. */
-function interpret(file: ManifestFile, { head, buffers }: SpanPlan, checkpoint: string): ReadFile {
+function interpret(file: ManifestFile, { head, buffers }: SpanPlan, checkpoint: string, load: boolean): ReadFile {
   const result = { file, problems: [], tensors: new Map<string, RestoredTensor>() };
   if (file.role === 'state') {
     if (head === undefined)
       throw new HoldfastError('ERR_STATE', `state.json of ${checkpoint} is larger than ${MAX_STATE_BYTES} bytes.`, { file: file.name });
     return { ...result, state: decodeState(head, checkpoint) };
   }
-  if (!isTensorFile(file)) return head === undefined ? result : { ...result, content: head };
+  if (!isTensorFile(file)) {
+    if (!load) return result;
+    if (head !== undefined) return { ...result, content: head };
+    throw new HoldfastError(
+      'ERR_UNSUPPORTED',
+      `${file.name} of ${checkpoint} is larger than ${MAX_ATTACHMENT_BYTES} bytes; read it with other tools.`,
+      {
+        file: file.name,
+      },
+    );
+  }
   const header = decodeHead(file, head);
   const entries = matchHeader(file, header);
   buffers.forEach((buffer, i) => {

@@ -2,11 +2,24 @@
 
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
-import { TEMPORARY_PREFIX } from '../format/names.js';
-import { removeTree, syncDirectory, temporaryName } from '../storage/local.js';
+import { HoldfastError } from '../errors.js';
+import { MANIFEST_NAME, TEMPORARY_PREFIX } from '../format/names.js';
+import { listDirectory, removeTree, syncDirectory, temporaryName } from '../storage/local.js';
+import type { GoodEntry } from './checkpoint.js';
 
-/** Renames the checkpoint away, makes that durable, and removes it. */
-export async function removeCheckpoint(directory: string, name: string): Promise<void> {
+/**
+ * Renames the checkpoint away, makes that durable, and removes it. One that holds files which its manifest does not list is
+ * left alone: they are somebody's. Throws `ERR_INVALID_ARGUMENT` naming them.
+ */
+export async function removeCheckpoint(directory: string, { info: { name }, manifest }: GoodEntry): Promise<void> {
+  const listed = new Set([MANIFEST_NAME, ...manifest.files.map((file) => file.name)]);
+  const foreign = (await listDirectory(path.join(directory, name))).filter((entry) => !listed.has(entry.name));
+  if (foreign.length > 0) {
+    const names = foreign.map((entry) => entry.name).join(', ');
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `it holds files that are not of the checkpoint (${names}); move them away`, {
+      checkpoint: name,
+    });
+  }
   const grave = path.join(directory, temporaryName(`${TEMPORARY_PREFIX}delete-`));
   await rename(path.join(directory, name), grave);
   // Without this a crash could bring the name back while some of its files are gone already.

@@ -2,22 +2,23 @@
 import type { Dirent } from 'node:fs';
 import path from 'node:path';
 import { toHoldfastError } from '../engine/system-error.js';
-import { HoldfastError, isHoldfastError } from '../errors.js';
+import { HoldfastError } from '../errors.js';
 import { MANIFEST_NAME } from '../format/names.js';
 import { listDirectory } from '../storage/local.js';
 import { type CatalogEntry, inspectDirectory, isGood } from './checkpoint.js';
+import type { ManifestCache } from './manifest-cache.js';
 
 /**
  * Every checkpoint of `directory`, oldest commit first. Those whose manifest cannot be read come last: they
- * may be the newest, and whoever falls back past them must say so. Throws `ERR_NOT_FOUND` or `ERR_NOT_A_DIRECTORY`.
+ * may be the newest, and whoever falls back past them must say so. `cache` spares reading manifests again. Throws `ERR_NOT_FOUND` or `ERR_NOT_A_DIRECTORY`.
  */
-export async function scanDirectory(directory: string): Promise<CatalogEntry[]> {
+export async function scanDirectory(directory: string, cache?: ManifestCache): Promise<CatalogEntry[]> {
   const entries: CatalogEntry[] = [];
   for (const entry of await readEntries(directory)) {
     if (!entry.isDirectory() || entry.name.startsWith('.') || NEVER_CHECKPOINTS.has(entry.name)) continue;
     const candidate = path.join(directory, entry.name);
     if (!(await mayBeCheckpoint(candidate))) continue;
-    const found = await inspectDirectory(candidate);
+    const found = await inspectDirectory(candidate, cache);
     // What looks damaged may only have gone away meanwhile, by the retention of a running writer.
     if (isGood(found) || (await mayBeCheckpoint(candidate))) entries.push(found);
   }
@@ -27,12 +28,12 @@ export async function scanDirectory(directory: string): Promise<CatalogEntry[]> 
 /** Directories that file systems keep at their root, readable by root only. */
 const NEVER_CHECKPOINTS: ReadonlySet<string> = new Set(['lost+found', 'System Volume Information']);
 
-/** One that may not be read could be a checkpoint: it is listed as damaged, so that it never looks like a first run. */
+/** One that cannot be read could be a checkpoint: it is listed as damaged, so that it never looks like a first run. */
 async function mayBeCheckpoint(candidate: string): Promise<boolean> {
   try {
     return await isCheckpointDirectory(candidate);
   } catch (error) {
-    if (isHoldfastError(error, 'ERR_PERMISSION')) return true;
+    if (error instanceof HoldfastError) return true;
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { DirectIo, Engine } from '../engine/contract.js';
 import type { Progress } from '../engine/progress.js';
-import { throwIfAborted, toHoldfastError } from '../engine/system-error.js';
+import { isDamage, throwIfAborted, toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { MANIFEST_NAME } from '../format/names.js';
 import { regularFileBytes } from '../storage/local.js';
@@ -49,12 +49,12 @@ interface Tally {
 export async function verifyTarget(target: string, options: VerifyOptions): Promise<VerifyReport> {
   const started = performance.now();
   const checked: Tally = { checkpoints: 0, files: 0, tensors: 0, bytes: 0 };
-  const problems: Problem[] = [];
+  let problems: Problem[] = [];
   const isDirectory = await isExistingDirectory(target);
   if (!isDirectory) {
-    problems.push(...(await verifyBareFile(target, checked)));
+    problems = await verifyBareFile(target, checked);
   } else if (await isOneCheckpoint(target)) {
-    problems.push(...(await verifyCheckpoint(path.resolve(target), checked, options)));
+    problems = await verifyCheckpoint(path.resolve(target), checked, options);
   } else {
     const entries = await scanDirectory(path.resolve(target));
     const totalBytes = entries.reduce((sum, { info }) => sum + (info.bytes ?? 0), 0);
@@ -65,7 +65,7 @@ export async function verifyTarget(target: string, options: VerifyOptions): Prom
       const onProgress = (progress: Progress) => options.onProgress?.({ ...progress, bytes: done + progress.bytes, totalBytes });
       const found = await verifyCheckpoint(info.path, checked, { ...options, onProgress: options.onProgress && onProgress });
       // Gone meanwhile, by the retention of a running writer: it is not damaged, it is not there any more.
-      if (found.length === 0 || (await isCheckpointDirectory(info.path))) problems.push(...found);
+      if (found.length === 0 || (await isCheckpointDirectory(info.path))) problems = problems.concat(found);
       before += info.bytes ?? 0;
     }
   }
@@ -108,7 +108,7 @@ async function verifyCheckpoint(directory: string, checked: Tally, options: Veri
       return problems.map((problem) => ({ ...problem, checkpoint }));
     });
   } catch (error) {
-    if (!(error instanceof HoldfastError) || error.code === 'ERR_ABORTED' || error.code === 'ERR_DIRECT_IO') throw error;
+    if (!(error instanceof HoldfastError) || !isDamage(error)) throw error;
     return [{ ...toProblem(error, MANIFEST_NAME), checkpoint }];
   }
 }

@@ -2,13 +2,13 @@
 import path from 'node:path';
 import type { DirectIo, Engine, FileDigest, FileWriter, HeldMemory } from '../engine/contract.js';
 import { type Progress, withProgress } from '../engine/progress.js';
-import { toHoldfastError } from '../engine/system-error.js';
+import { toHoldfastError, untilAborted } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
-import { crc32c, crcHex } from '../format/crc32c.js';
+import { crc32cCombine, crcHex } from '../format/crc32c.js';
 import type { TensorFilePlan } from '../format/layout.js';
 import type { FileRole, ManifestFile } from '../format/manifest.js';
+import type { TensorEntry } from '../format/safetensors.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
-import type { StreamedData } from '../snapshot/source.js';
 import { writeNewFile } from '../storage/local.js';
 
 /** A file whose bytes are at hand. */
@@ -58,7 +58,7 @@ export async function writeTensorFile(
     const digest = await withProgress(onProgress, measure, async () => {
       writer = await engine.openWriter(path.join(directory, plan.name), { direct, chunkBytes, spans, signal });
       await writeBytes(engine, writer, plan.head);
-      await writeTensors(engine, writer, plan, snapshot);
+      await writeTensors(writer, plan, snapshot, options);
       phase = 'sync';
       const finishing = writer.finish();
       writer = undefined;
@@ -72,22 +72,27 @@ export async function writeTensorFile(
 }
 
 /** All tensors of the file; memory in one batch, so that the engine can keep many operations in flight. */
-async function writeTensors(engine: Engine, writer: FileWriter, plan: TensorFilePlan, snapshot: Snapshot): Promise<void> {
+async function writeTensors(writer: FileWriter, plan: TensorFilePlan, snapshot: Snapshot, options: WriteOptions): Promise<void> {
   let batch: HeldMemory[] = [];
-  for (const { name, bytes } of plan.tensors) {
-    const captured = snapshot.get(plan.role, name);
+  for (const tensor of plan.tensors) {
+    const captured = snapshot.get(plan.role, tensor.name);
     if (captured.kind === 'memory') {
       batch.push(captured.held);
       continue;
     }
     if (batch.length > 0) await writer.write(batch);
     batch = [];
-    await writeStream(engine, writer, name, bytes, captured.stream);
+    await writeStream(writer, tensor, captured.stream, options);
   }
   if (batch.length > 0) await writer.write(batch);
 }
 
-async function writeStream(engine: Engine, writer: FileWriter, name: string, bytes: number, stream: StreamedData): Promise<void> {
+async function writeStream(
+  writer: FileWriter,
+  { name, bytes }: TensorEntry,
+  stream: AsyncIterable<Uint8Array>,
+  { engine, signal }: WriteOptions,
+): Promise<void> {
   let taken = 0;
   const wrong = (actual: string) =>
     new HoldfastError('ERR_SOURCE_LENGTH', `The stream of tensor ${JSON.stringify(name)} gave ${actual}, but its byteLength is ${bytes}.`, {
@@ -95,7 +100,7 @@ async function writeStream(engine: Engine, writer: FileWriter, name: string, byt
       expected: bytes,
       actual: taken,
     });
-  for await (const chunk of stream) {
+  for await (const chunk of guardStream(stream, name, signal)) {
     if (!ArrayBuffer.isView(chunk)) {
       throw new HoldfastError('ERR_INVALID_TENSOR', `The stream of tensor ${JSON.stringify(name)} must give Uint8Array chunks.`, {
         tensors: [name],
@@ -106,6 +111,34 @@ async function writeStream(engine: Engine, writer: FileWriter, name: string, byt
     await writeBytes(engine, writer, chunk);
   }
   if (taken !== bytes) throw wrong(`${taken} bytes`);
+}
+
+/** The caller's stream: its failures named as such, and left behind when `signal` fires, even where it never answers. */
+async function* guardStream(stream: AsyncIterable<Uint8Array>, name: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  let iterator: AsyncIterator<Uint8Array> | undefined;
+  let finished = false;
+  try {
+    iterator = stream[Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value } = await untilAborted(iterator.next(), signal, 'The save');
+      finished = done === true;
+      if (finished) return;
+      yield value;
+    }
+  } catch (error) {
+    if (error instanceof HoldfastError) throw error;
+    throw new HoldfastError(
+      'ERR_SOURCE',
+      `The stream of tensor ${JSON.stringify(name)} failed: ${String((error as Error)?.message ?? error)}`,
+      {
+        tensors: [name],
+        cause: error,
+      },
+    );
+  } finally {
+    // Not awaited: a stream that is stuck may never answer this either.
+    if (!finished) void Promise.resolve(iterator?.return?.()).catch(() => {});
+  }
 }
 
 async function writeBytes(engine: Engine, writer: FileWriter, { buffer, byteOffset, byteLength }: ArrayBufferView): Promise<void> {
@@ -131,13 +164,23 @@ function toManifestFile(plan: TensorFilePlan, chunkBytes: number, digest: FileDi
 }
 
 /** Writes a small file and fsyncs it. */
-export async function writeSmallFile(directory: string, { name, role, bytes }: SmallFile, chunkBytes: number): Promise<ManifestFile> {
+export async function writeSmallFile(
+  directory: string,
+  { name, role, bytes }: SmallFile,
+  { engine, chunkBytes }: Pick<WriteOptions, 'engine' | 'chunkBytes'>,
+): Promise<ManifestFile> {
   try {
     await writeNewFile(path.join(directory, name), bytes);
   } catch (error) {
     throw toHoldfastError(error, `write ${name}`, { file: name });
   }
   const chunks: string[] = [];
-  for (let at = 0; at < bytes.length; at += chunkBytes) chunks.push(crcHex(crc32c(bytes.subarray(at, at + chunkBytes))));
-  return { name, role, bytes: bytes.length, crc32c: crcHex(crc32c(bytes)), chunkBytes, chunks };
+  let whole = 0;
+  for (let at = 0; at < bytes.length; at += chunkBytes) {
+    const chunk = bytes.subarray(at, at + chunkBytes);
+    const crc = engine.crc32c(chunk);
+    chunks.push(crcHex(crc));
+    whole = crc32cCombine(whole, crc, chunk.length);
+  }
+  return { name, role, bytes: bytes.length, crc32c: crcHex(whole), chunkBytes, chunks };
 }

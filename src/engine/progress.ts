@@ -13,6 +13,20 @@ export interface Progress {
 
 export type ProgressListener = (progress: Progress) => void;
 
+/** A listener that cannot hurt: what it throws becomes a warning of the process, once, and the work goes on. */
+export function guardListener(listener: ProgressListener | undefined): ProgressListener | undefined {
+  if (listener === undefined) return undefined;
+  let warned = false;
+  return (progress) => {
+    try {
+      listener(progress);
+    } catch (error) {
+      if (!warned) process.emitWarning(`onProgress threw, and is ignored: ${String(error)}`, 'HoldfastWarning');
+      warned = true;
+    }
+  };
+}
+
 const INTERVAL_MS = 100;
 
 /** Reports `measure()` at a steady pace while `work` runs, and once at its end. */

@@ -4,13 +4,13 @@
  * lone surrogates, and gives objects as Maps, so that `__proto__` is a key like any other.
  */
 
-/** A number written with a fraction or an exponent, or as `-0`; infinite where a double cannot hold it. */
+/** A number that is not a safe integer written as one: with a fraction or an exponent, `-0`, or too large (then perhaps infinite). */
 export class JsonFloat {
   constructor(readonly value: number) {}
 }
 
-/** A parsed value. Integers beyond ±(2^53 − 1) come as bigint. */
-export type JsonValue = null | boolean | string | number | bigint | JsonFloat | JsonValue[] | JsonObject;
+/** A parsed value. A plain number is an integer of at most 2^53 − 1. */
+export type JsonValue = null | boolean | string | number | JsonFloat | JsonValue[] | JsonObject;
 export type JsonObject = Map<string, JsonValue>;
 
 /** Why and where a text is not acceptable; `kind` lets callers choose their error code. */
@@ -94,7 +94,7 @@ class Reader {
     return value;
   }
 
-  private number(): number | bigint | JsonFloat {
+  private number(): number | JsonFloat {
     NUMBER.lastIndex = this.position;
     const match = NUMBER.exec(this.text);
     if (match === null) {
@@ -102,10 +102,8 @@ class Reader {
     }
     this.position += match[0].length;
     const value = Number(match[0]);
-    if (match[1] !== undefined || match[2] !== undefined || Object.is(value, -0)) {
-      return new JsonFloat(value);
-    }
-    return Number.isSafeInteger(value) ? value : BigInt(match[0]);
+    const isInteger = match[1] === undefined && match[2] === undefined && Number.isSafeInteger(value) && !Object.is(value, -0);
+    return isInteger ? value : new JsonFloat(value);
   }
 
   private string(): string {

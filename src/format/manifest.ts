@@ -9,6 +9,9 @@ export const MANIFEST_VERSION = 1;
 export const DEFAULT_CHUNK_BYTES = 4 * 1024 * 1024;
 export const MAX_CHUNK_BYTES = 64 * 1024 * 1024;
 
+/** Files that are kept whole in memory (attachments, indexes) may be at most this long, in bytes. */
+export const MAX_ATTACHMENT_BYTES = 256 * 1024 * 1024;
+
 /** `full`: all that training needs to go on. `weights`: for inference and export only. */
 export type Contents = 'full' | 'weights';
 /** What a file of the checkpoint holds. */
@@ -54,8 +57,31 @@ export interface Manifest {
   readonly files: readonly ManifestFile[];
 }
 
-/** Encodes a manifest with its seal. Non-finite metrics and −0 become strings. */
+/** A manifest of a million tensors is about 100 MB; nothing sensible is beyond this. */
+export const MAX_MANIFEST_BYTES = 512 * 1024 * 1024;
+
+/**
+ * Encodes a manifest with its seal. Non-finite metrics and −0 become strings. Throws `ERR_INVALID_ARGUMENT` for a manifest
+ * that {@link decodeManifest} would refuse: what cannot be read back must not be acknowledged.
+ */
 export function encodeManifest(manifest: Manifest): Uint8Array {
+  const bytes = sealManifest(manifest);
+  try {
+    if (bytes.length > MAX_MANIFEST_BYTES) throw new Error(`it would be ${bytes.length} bytes long; the limit is ${MAX_MANIFEST_BYTES}`);
+    decodeManifest(bytes, 'this checkpoint');
+  } catch (error) {
+    throw new HoldfastError(
+      'ERR_INVALID_ARGUMENT',
+      `Nothing was saved, because the manifest could not be read back: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return bytes;
+}
+
+function sealManifest(manifest: Manifest): Uint8Array {
   const { runId, sequence, contents, step, epoch, metrics, monitor, createdAt, software, files } = manifest;
   return sealJson({
     format: 'holdfast',
@@ -194,7 +220,6 @@ class Decoder {
 
   private metric(name: string, value: JsonValue): number {
     if (typeof value === 'number') return value;
-    if (typeof value === 'bigint') return Number(value);
     if (value instanceof JsonFloat && Number.isFinite(value.value)) return value.value;
     if (typeof value === 'string' && Object.hasOwn(METRIC_WORDS, value)) return METRIC_WORDS[value] as number;
     throw this.invalid(`the metric ${JSON.stringify(name)} is not a number`);
@@ -210,11 +235,19 @@ class Decoder {
   private files(value: JsonValue | undefined): ManifestFile[] {
     if (!Array.isArray(value)) throw this.invalid('files is not a list');
     const names = new Set<string>();
+    const tensors = new Set<string>();
+    let states = 0;
     return value.map((item) => {
       if (!(item instanceof Map)) throw this.invalid('an entry of files is not an object');
       const file = this.file(item);
       if (names.has(file.name)) throw this.invalid(`the file ${JSON.stringify(file.name)} is listed twice`);
       names.add(file.name);
+      if (file.role === 'state' && ++states > 1) throw this.invalid('there is more than one state file');
+      for (const { name } of file.tensors ?? []) {
+        const key = `${file.role}/${name}`;
+        if (tensors.has(key)) throw this.invalid(`the ${file.role} tensor ${JSON.stringify(name)} is listed twice`);
+        tensors.add(key);
+      }
       return file;
     });
   }

@@ -17,9 +17,14 @@ const MAX_NAME_BYTES = 255;
  */
 export function isFileName(name: string): boolean {
   if (name.length === 0 || name.startsWith('.') || name === MANIFEST_NAME) return false;
-  if (Buffer.byteLength(name) > MAX_NAME_BYTES) return false;
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES || !isWellFormed(name)) return false;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused.
   return !/[/\\\u0000-\u001f\u007f-\u009f]/.test(name);
+}
+
+/** Whether UTF-8 can carry `text`: it holds no half of a surrogate pair. */
+export function isWellFormed(text: string): boolean {
+  return !/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text);
 }
 
 /** Throws `ERR_INVALID_NAME` unless `name` can be a tensor's name: a non-empty, well-formed string. */
@@ -35,7 +40,7 @@ export function assertTensorName(name: unknown): asserts name is string {
       tensors: [name],
     });
   }
-  if (/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(name)) {
+  if (!isWellFormed(name)) {
     throw new HoldfastError(
       'ERR_INVALID_NAME',
       `The tensor name ${JSON.stringify(name)} holds half a surrogate pair, which UTF-8 cannot carry. Rename the tensor.`,

@@ -7,11 +7,12 @@ import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { CatalogEntry } from '../catalog/checkpoint.js';
 import { DirectoryLock } from '../catalog/lock.js';
+import { ManifestCache } from '../catalog/manifest-cache.js';
 import { readRegistry } from '../catalog/registry.js';
 import { scanDirectory } from '../catalog/scan.js';
 import { sweepLeftovers } from '../catalog/sweep.js';
 import type { Engine } from '../engine/contract.js';
-import { toHoldfastError } from '../engine/system-error.js';
+import { toHoldfastError, untilAborted } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { Arena } from '../snapshot/arena.js';
 import { makeDirectories, syncDirectory } from '../storage/local.js';
@@ -23,8 +24,9 @@ const releasing = new Map<string, Promise<void>>();
 /** One writer of one directory. */
 export class WriterCore {
   readonly arena = new Arena();
+  private readonly manifests = new ManifestCache();
   private users = 0;
-  private tail: Promise<unknown> = Promise.resolve();
+  private tail: Promise<void> = Promise.resolve();
 
   private constructor(
     readonly directory: string,
@@ -56,6 +58,7 @@ export class WriterCore {
   private static async open(directory: string, engine: Engine): Promise<WriterCore> {
     const lock = await DirectoryLock.acquire(directory, engine);
     try {
+      await lock.assertHeld();
       const swept = await sweepLeftovers(directory);
       const entries = await scanDirectory(directory);
       const registry = await readRegistry(directory);
@@ -78,14 +81,38 @@ export class WriterCore {
    */
   takeSequence(entries: readonly CatalogEntry[]): number {
     for (const { manifest } of entries) this.highest = Math.max(this.highest, manifest?.sequence ?? 0);
-    return ++this.highest;
+    if (this.highest < Number.MAX_SAFE_INTEGER) return ++this.highest;
+    throw new HoldfastError('ERR_UNSUPPORTED', `The commit sequence of ${this.directory} has reached its end; go on in a new directory.`, {
+      path: this.directory,
+    });
   }
 
-  /** Runs `work` after everything that was queued before it, whether that succeeded or not. */
-  enqueue<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.tail.then(work, work);
-    this.tail = result.catch(() => {});
-    return result;
+  /** The checkpoints of the directory, oldest commit first; manifests that have not changed are not read again. */
+  async scan(): Promise<CatalogEntry[]> {
+    const entries = await scanDirectory(this.directory, this.manifests);
+    this.manifests.retain(entries.map(({ info }) => info.path));
+    return entries;
+  }
+
+  /**
+   * Runs `work` after everything that was queued before it, whether that succeeded or not. If `signal` fires while it waits,
+   * `work` never runs: `cancelled` is called and the call rejects with `ERR_ABORTED`.
+   */
+  async enqueue<T>(work: () => Promise<T>, signal: AbortSignal | undefined, cancelled: () => void): Promise<T> {
+    const before = this.tail;
+    let finish = () => {};
+    const done = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    this.tail = before.then(() => done);
+    try {
+      await untilAborted(before, signal, 'The save');
+    } catch (error) {
+      finish();
+      cancelled();
+      throw error;
+    }
+    return work().finally(finish);
   }
 
   /** Waits for the queue; the last user gives the lock up. */

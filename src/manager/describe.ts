@@ -11,7 +11,7 @@ import { selectEngine } from '../engine/select.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
-import type { CallOptions } from './manager.js';
+import { type CallOptions, checkCallOptions } from './options.js';
 
 /** A listed checkpoint. */
 export interface ListedCheckpoint extends CheckpointInfo {
@@ -123,5 +123,5 @@ export interface VerifyPathOptions extends CallOptions {
 
 /** Verifies a directory of checkpoints, one checkpoint, or a `.safetensors` file (structure only). */
 export async function verifyPath(target: string, { engine = 'auto', ...options }: VerifyPathOptions = {}): Promise<VerifyReport> {
-  return verifyTarget(target, { engine: selectEngine(engine), direct: 'optional', ...options });
+  return verifyTarget(target, { engine: selectEngine(engine), direct: 'optional', ...checkCallOptions('verifyPath', options) });
 }

@@ -1,31 +1,23 @@
 /** The library's front door. */
 
 import { endianness } from 'node:os';
-import path from 'node:path';
 import type { CheckpointInfo } from '../catalog/checkpoint.js';
 import { scanDirectory } from '../catalog/scan.js';
 import { type VerifyReport, verifyTarget } from '../catalog/verify.js';
 import type { Engine, EngineName } from '../engine/contract.js';
-import type { Progress } from '../engine/progress.js';
 import { selectEngine } from '../engine/select.js';
+import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { prepareDirectory, WriterCore } from './core.js';
-import { assertKnown, type OpenOptions, resolveSettings, type Settings } from './options.js';
-import { type Restored, type RestoreTarget, restoreTarget } from './restore.js';
-import { prepareSave, runSave, type SaveResult } from './save.js';
+import { type CallOptions, checkCallOptions, type OpenOptions, resolveSettings, type Settings } from './options.js';
+import { isRestoreTarget, type Restored, type RestoreTarget, resolveCheckpoint, restoreTarget } from './restore.js';
+import { type PreparedSave, prepareSave, runSave, type SaveResult } from './save.js';
 import { checkRequest, type SaveRequest } from './save-request.js';
-
-/** Options of long calls. */
-export interface CallOptions {
-  /** Aborting rejects with `ERR_ABORTED`. */
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
-}
 
 /**
  * Saves, finds and restores the checkpoints of one directory.
  *
- * One process writes to a directory at a time; in that process any number of managers may share it.
+ * One process writes to a directory at a time; in one thread of it any number of managers may share it.
  */
 export class CheckpointManager implements AsyncDisposable {
   private closed = false;
@@ -74,9 +66,20 @@ export class CheckpointManager implements AsyncDisposable {
    * of the calls. When it rejects, nothing was saved and everything saved before is untouched.
    */
   async save(request: SaveRequest): Promise<SaveResult> {
+    const started = performance.now();
     const core = this.writer();
-    const prepared = prepareSave(checkRequest(request), core, this.engine, this.settings);
-    return core.enqueue(() => runSave(prepared, core, this.engine, this.settings));
+    let prepared: PreparedSave;
+    try {
+      prepared = prepareSave(checkRequest(request), started, core, this.engine, this.settings);
+    } catch (error) {
+      throw toHoldfastError(error, 'take a snapshot of the tensors');
+    }
+    const { snapshot } = prepared;
+    return core.enqueue(
+      () => runSave(prepared, core, this.engine, this.settings),
+      request.signal,
+      () => snapshot.release(),
+    );
   }
 
   /**
@@ -88,9 +91,8 @@ export class CheckpointManager implements AsyncDisposable {
    */
   async restore(target: RestoreTarget = 'latest', options: CallOptions = {}): Promise<Restored | null> {
     this.assertOpen();
-    assertKnown('restore', options, ['signal', 'onProgress']);
-    const valid = typeof target === 'string' ? target !== '' : Number.isSafeInteger((target as { step?: unknown } | null)?.step);
-    if (!valid) {
+    const call = checkCallOptions('restore', options);
+    if (!isRestoreTarget(target)) {
       throw new HoldfastError(
         'ERR_INVALID_ARGUMENT',
         'restore takes "latest", "best", { step: number }, or the name or path of a checkpoint.',
@@ -98,7 +100,7 @@ export class CheckpointManager implements AsyncDisposable {
     }
     const { engine, directory } = this;
     const { direct, monitor } = this.settings;
-    return restoreTarget(target, { engine, directory, direct, monitor, ...options });
+    return restoreTarget(target, { engine, directory, direct, monitor, ...call });
   }
 
   /** Every checkpoint, damaged ones included, in commit order; no data is read. */
@@ -110,9 +112,9 @@ export class CheckpointManager implements AsyncDisposable {
   /** Reads every byte of one checkpoint (by name or path), or of all, and reports what is damaged. */
   async verify(target?: string, options: CallOptions = {}): Promise<VerifyReport> {
     this.assertOpen();
-    assertKnown('verify', options, ['signal', 'onProgress']);
-    const what = target === undefined ? this.directory : path.resolve(this.directory, target);
-    return verifyTarget(what, { engine: this.engine, direct: this.settings.direct, ...options });
+    const call = checkCallOptions('verify', options);
+    const what = target === undefined ? this.directory : await resolveCheckpoint(this.directory, target);
+    return verifyTarget(what, { engine: this.engine, direct: this.settings.direct, ...call });
   }
 
   /** Waits for the saves under way and gives the directory up. Calling it again does nothing. */

@@ -1,8 +1,10 @@
 /** The options of `CheckpointManager.open`, checked. Misspelled ones throw. */
 import type { DirectIo, EngineName } from '../engine/contract.js';
+import { guardListener, type Progress } from '../engine/progress.js';
 import { HoldfastError } from '../errors.js';
 import { DEFAULT_MAX_SHARD_BYTES } from '../format/layout.js';
 import { DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES } from '../format/manifest.js';
+import { isWellFormed } from '../format/names.js';
 import { inferMode, type MetricMode, type Monitor } from '../policy/best.js';
 import { keep, type RetentionRule } from '../policy/retention.js';
 
@@ -27,7 +29,7 @@ export interface OpenOptions {
   readonly maxShardBytes?: number;
   /** Bytes per checksum, at most 64 MiB. Default 4 MiB. */
   readonly chunkBytes?: number;
-  /** Read every file back before the commit. Default false. */
+  /** Read every tensor file back before the commit, past the page cache with the native engine. Default false. */
   readonly verifyWrites?: boolean;
 }
 
@@ -109,7 +111,32 @@ function toMonitor({ monitor, mode = 'auto' }: OpenOptions): Monitor | undefined
     if (mode === 'auto') return undefined;
     throw new HoldfastError('ERR_INVALID_ARGUMENT', 'mode needs a monitor: name the metric that it is about.');
   }
-  if (typeof monitor !== 'string' || monitor === '')
+  if (typeof monitor !== 'string' || monitor === '' || !isWellFormed(monitor))
     throw new HoldfastError('ERR_INVALID_ARGUMENT', 'monitor must be the name of a metric.');
   return { metric: monitor, mode: mode === 'auto' ? inferMode(monitor) : mode };
+}
+
+/** Options of long calls. */
+export interface CallOptions {
+  /** Aborting rejects with `ERR_ABORTED`. */
+  readonly signal?: AbortSignal | undefined;
+  /** What it throws becomes a warning of the process; the work goes on. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+/** Checks the options of a long call, and guards its listener. */
+export function checkCallOptions(where: string, options: CallOptions): CallOptions {
+  assertKnown(where, options, ['signal', 'onProgress']);
+  assertSignalAndListener(options);
+  return { signal: options.signal, onProgress: guardListener(options.onProgress) };
+}
+
+/** Throws `ERR_INVALID_ARGUMENT` unless they are what they are meant to be. */
+export function assertSignalAndListener({ signal, onProgress }: CallOptions): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'signal must be an AbortSignal.');
+  }
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'onProgress must be a function.');
+  }
 }

@@ -3,12 +3,12 @@ import path from 'node:path';
 import { type CatalogEntry, type CheckpointInfo, inspectDirectory } from '../catalog/checkpoint.js';
 import { type ReadCheckpointOptions, readCheckpoint } from '../catalog/read-checkpoint.js';
 import { isCheckpointDirectory, scanDirectory } from '../catalog/scan.js';
-import { summarize } from '../catalog/summary.js';
 import type { RestoredTensor } from '../catalog/tensor.js';
+import { isDamage } from '../engine/system-error.js';
 import { type ErrorDetails, HoldfastError, type SkippedCheckpoint } from '../errors.js';
 import type { Manifest } from '../format/manifest.js';
 import type { Json, StateDocument } from '../format/state.js';
-import type { Monitor } from '../policy/best.js';
+import { defaultMonitor, findBest, type Monitor } from '../policy/best.js';
 
 /** Which checkpoint: the newest, the best, one of a step, or one by name or path. */
 export type RestoreTarget = 'latest' | 'best' | { readonly step: number } | (string & {});
@@ -81,26 +81,29 @@ function chooseCandidates(
     );
   }
   if (entries.length === 0) return undefined;
-  if (target === 'latest') return newestFirst;
-  // Falling back from a damaged best one, the next best is wanted, not the newest.
-  const { best } = summarize(entries, monitor);
-  if (best === undefined) {
-    throw new HoldfastError(
-      'ERR_NOT_FOUND',
-      `No good checkpoint of ${directory} has the metric that decides which is best. Save with metrics, or restore "latest".`,
-      {
-        path: directory,
-      },
-    );
+  return target === 'latest' ? newestFirst : rankByMetric(newestFirst, directory, monitor);
+}
+
+/**
+ * The best first. Damaged ones stay in their place, so that falling back past them is said; those whose manifest, and so
+ * whose metric, cannot be read come first: one of them may be the best.
+ */
+function rankByMetric(entries: readonly CatalogEntry[], directory: string, wanted: Monitor | undefined): CatalogEntry[] {
+  const readable = entries.flatMap((entry) => (entry.manifest === undefined ? [] : [{ entry, ...entry.manifest }]));
+  const monitor = wanted ?? readable.find((item) => item.monitor !== undefined)?.monitor ?? defaultMonitor(readable);
+  const ranked = entries.filter(({ manifest }) => manifest === undefined);
+  let rest = readable;
+  for (let best = findBest(rest, monitor); best !== undefined; best = findBest(rest, monitor)) {
+    const chosen = best;
+    ranked.push(chosen.entry);
+    rest = rest.filter((item) => item !== chosen);
   }
-  const ranked: CatalogEntry[] = [];
-  let rest: readonly CatalogEntry[] = entries;
-  for (let next: CatalogEntry | undefined = best; next !== undefined; next = summarize(rest, monitor).best) {
-    ranked.push(next);
-    const chosen: CatalogEntry = next;
-    rest = rest.filter((entry) => entry !== chosen);
-  }
-  return ranked;
+  if (ranked.length > 0) return ranked;
+  throw new HoldfastError(
+    'ERR_NOT_FOUND',
+    `No checkpoint of ${directory} has the metric "${monitor.metric}", which decides which is best. Save with metrics, or restore "latest".`,
+    { path: directory },
+  );
 }
 
 async function restoreFirstGood(candidates: readonly CatalogEntry[], context: RestoreContext): Promise<Restored | 'gone'> {
@@ -113,7 +116,7 @@ async function restoreFirstGood(candidates: readonly CatalogEntry[], context: Re
     try {
       return await restoreOne(info, manifest, skipped, context);
     } catch (error) {
-      if (!(error instanceof HoldfastError) || error.code === 'ERR_ABORTED' || error.code === 'ERR_DIRECT_IO') throw error;
+      if (!(error instanceof HoldfastError) || !isDamage(error)) throw error;
       if (error.code === 'ERR_MISSING_FILE' && !(await isCheckpointDirectory(info.path))) return 'gone';
       skipped.push({ name: info.name, code: error.code, message: error.message });
     }
@@ -126,10 +129,22 @@ async function restoreFirstGood(candidates: readonly CatalogEntry[], context: Re
   );
 }
 
+/** The directory that a name or path means: a checkpoint of `base` of that name, else a path as from the command line. */
+export async function resolveCheckpoint(base: string, target: string): Promise<string> {
+  const inside = path.join(base, target);
+  return path.basename(target) === target && (await isCheckpointDirectory(inside)) ? inside : path.resolve(target);
+}
+
+/** Whether `target` is one that {@link restoreTarget} understands. */
+export function isRestoreTarget(target: unknown): target is RestoreTarget {
+  if (typeof target === 'string') return target !== '';
+  if (target === null || typeof target !== 'object') return false;
+  return Number.isSafeInteger((target as { step?: unknown }).step) && Object.keys(target).length === 1;
+}
+
 /** Restores the checkpoint that was named, and nothing else. */
 async function restorePath(target: string, context: RestoreContext): Promise<Restored> {
-  const inside = path.join(context.directory, target);
-  const directory = path.basename(target) === target && (await isCheckpointDirectory(inside)) ? inside : path.resolve(target);
+  const directory = await resolveCheckpoint(context.directory, target);
   if (!(await isCheckpointDirectory(directory))) {
     throw new HoldfastError('ERR_NOT_FOUND', `There is no checkpoint "${target}" in ${context.directory} and none at ${directory}.`, {
       path: directory,

@@ -3,11 +3,11 @@ import type { Progress } from '../engine/progress.js';
 import { HoldfastError } from '../errors.js';
 import type { TensorFilePlan } from '../format/layout.js';
 import { assertTensorSpecs } from '../format/layout.js';
-import type { Contents, FileRole } from '../format/manifest.js';
-import { isFileName } from '../format/names.js';
+import { type Contents, type FileRole, MAX_ATTACHMENT_BYTES } from '../format/manifest.js';
+import { isFileName, isWellFormed } from '../format/names.js';
 import type { Json } from '../format/state.js';
 import { type Source, type TensorInputs, toSources } from '../snapshot/source.js';
-import { assertKnown, count } from './options.js';
+import { assertKnown, assertSignalAndListener, count } from './options.js';
 
 /** A small file of the caller's own inside the checkpoint, checksummed like the rest. */
 export interface Attachment {
@@ -45,6 +45,8 @@ export interface SaveRequest {
 /** A checked request whose tensors are in one form. */
 export interface CheckedRequest extends Omit<SaveRequest, 'tensors' | 'optimizer'> {
   readonly metrics: Readonly<Record<string, number>>;
+  readonly software: Readonly<Record<string, string>>;
+  readonly extensions: Readonly<Record<string, Json>>;
   readonly contents: Contents;
   readonly model: readonly Source[];
   readonly optimizerSources: readonly Source[] | undefined;
@@ -79,14 +81,20 @@ export function checkRequest(request: SaveRequest): CheckedRequest {
   const optimizerSources = optimizer === undefined ? undefined : toSources(optimizer);
   assertTensorSpecs(model);
   if (optimizerSources !== undefined) assertTensorSpecs(optimizerSources);
-  return { ...rest, contents, metrics: checkMetrics(request.metrics ?? {}), model, optimizerSources };
+  const { attachments, extensions = {}, software = {}, metrics = {} } = request;
+  assertPlainObject('extensions', extensions);
+  assertSignalAndListener(request);
+  if (attachments !== undefined && typeof attachments !== 'function' && !Array.isArray(attachments)) {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'attachments must be a list of { name, data }, or a function that gives one.');
+  }
+  return { ...rest, contents, metrics: checkMetrics(metrics), software: checkSoftware(software), extensions, model, optimizerSources };
 }
 
-function checkMetrics(metrics: Readonly<Record<string, number>>): Record<string, number> {
-  if (metrics === null || typeof metrics !== 'object')
-    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'metrics must be an object of numbers by name.');
+function checkMetrics(metrics: unknown): Record<string, number> {
+  assertPlainObject('metrics', metrics);
   const copy: Record<string, number> = Object.create(null);
   for (const [name, value] of Object.entries(metrics)) {
+    assertWellFormed('The metric name', name);
     if (typeof value !== 'number') {
       throw new HoldfastError(
         'ERR_INVALID_ARGUMENT',
@@ -98,12 +106,35 @@ function checkMetrics(metrics: Readonly<Record<string, number>>): Record<string,
   return copy;
 }
 
+function checkSoftware(software: unknown): Record<string, string> {
+  assertPlainObject('software', software);
+  for (const [name, version] of Object.entries(software)) {
+    assertWellFormed('The software name', name);
+    if (typeof version !== 'string') throw new HoldfastError('ERR_INVALID_ARGUMENT', `software["${name}"] must be a string.`);
+    assertWellFormed(`software["${name}"]`, version);
+  }
+  return { ...(software as Record<string, string>) };
+}
+
+/** A Map, an array or a class instance has no members of its own that could be saved. */
+function assertPlainObject(what: string, value: unknown): asserts value is object {
+  const prototype = value === null || typeof value !== 'object' ? undefined : Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return;
+  throw new HoldfastError('ERR_INVALID_ARGUMENT', `${what} must be a plain object.`);
+}
+
+function assertWellFormed(what: string, text: string): void {
+  if (isWellFormed(text)) return;
+  throw new HoldfastError('ERR_INVALID_ARGUMENT', `${what} ${JSON.stringify(text)} holds half a surrogate pair, which UTF-8 cannot carry.`);
+}
+
 const RESERVED_NAME = /\.safetensors(\.index\.json)?$|^(state|manifest|registry)\.json$/;
 
 /** Checks the caller's attachments and turns them into bytes. */
 export function checkAttachments(attachments: readonly Attachment[]): { name: string; role: FileRole; bytes: Uint8Array }[] {
   const seen = new Set<string>();
-  return attachments.map(({ name, data }) => {
+  return attachments.map((attachment) => {
+    const { name, data } = attachment ?? {};
     if (typeof name !== 'string' || !isFileName(name) || RESERVED_NAME.test(name) || seen.has(name)) {
       throw new HoldfastError(
         'ERR_INVALID_NAME',
@@ -111,8 +142,18 @@ export function checkAttachments(attachments: readonly Attachment[]): { name: st
       );
     }
     seen.add(name);
-    if (typeof data === 'string') return { name, role: 'attachment', bytes: Buffer.from(data, 'utf8') };
-    if (data instanceof Uint8Array) return { name, role: 'attachment', bytes: Uint8Array.from(data) };
-    throw new HoldfastError('ERR_INVALID_ARGUMENT', `The attachment ${name} must be a string or a Uint8Array.`);
+    if (typeof data !== 'string' && !(data instanceof Uint8Array)) {
+      throw new HoldfastError('ERR_INVALID_ARGUMENT', `The attachment ${name} must be a string or a Uint8Array.`);
+    }
+    const bytes = typeof data === 'string' ? Buffer.from(data, 'utf8') : Uint8Array.from(data);
+    if (bytes.length <= MAX_ATTACHMENT_BYTES) return { name, role: 'attachment', bytes };
+    throw new HoldfastError(
+      'ERR_INVALID_ARGUMENT',
+      `The attachment ${name} is ${bytes.length} bytes long; the limit is ${MAX_ATTACHMENT_BYTES}. Save it as a tensor.`,
+      {
+        expected: MAX_ATTACHMENT_BYTES,
+        actual: bytes.length,
+      },
+    );
   });
 }

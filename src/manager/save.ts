@@ -1,13 +1,13 @@
 /** One save: from a checked request to a durable checkpoint, its links and what retention removes. */
-import type { CatalogEntry } from '../catalog/checkpoint.js';
+import type { CatalogEntry, GoodEntry } from '../catalog/checkpoint.js';
 import { type Committed, commitCheckpoint } from '../catalog/commit.js';
 import { pointLink } from '../catalog/links.js';
 import { writeRegistry } from '../catalog/registry.js';
 import { removeCheckpoint } from '../catalog/remove.js';
-import { scanDirectory } from '../catalog/scan.js';
 import { summarize, toPolicyEntry } from '../catalog/summary.js';
 import type { SmallFile } from '../catalog/write-files.js';
 import type { Engine, EngineName } from '../engine/contract.js';
+import { guardListener } from '../engine/progress.js';
 import { layOutTensors, type TensorFilePlan, type TensorLayout } from '../format/layout.js';
 import type { Manifest } from '../format/manifest.js';
 import { defaultCheckpointName, STATE_NAME } from '../format/names.js';
@@ -30,7 +30,7 @@ export interface SaveResult {
   readonly direct: boolean;
   readonly directReason: string;
   /**
-   * Seconds: `snapshot` is what blocked the event loop; `total` runs from the call to the
+   * Seconds: `snapshot` is how long the call blocked before it gave control back, checks included; `total` runs from the call to the
    * acknowledgement, so it includes waiting for earlier saves.
    */
   readonly seconds: {
@@ -53,22 +53,23 @@ export interface PreparedSave {
   readonly files: readonly TensorFilePlan[];
   readonly smallFiles: readonly SmallFile[];
   readonly snapshot: Snapshot;
+  /** `performance.now()` when `save` was called, and the seconds from there until everything was captured. */
   readonly started: number;
+  readonly snapshotSeconds: number;
 }
 
 /**
  * Lays the tensors out and captures them, synchronously: what the caller changes after this call does
  * not reach the checkpoint.
  */
-export function prepareSave(request: CheckedRequest, core: WriterCore, engine: Engine, settings: Settings): PreparedSave {
-  const started = performance.now();
+export function prepareSave(request: CheckedRequest, started: number, core: WriterCore, engine: Engine, settings: Settings): PreparedSave {
   const { model, optimizerSources } = request;
   const layouts: TensorLayout[] = [layOutTensors('model', model, settings.maxShardBytes)];
   if (optimizerSources !== undefined) layouts.push(layOutTensors('optimizer', optimizerSources, settings.maxShardBytes));
   const files = layouts.flatMap((layout) => layout.files);
   const smallFiles = encodeSmallFiles(request, layouts, files);
   const snapshot = Snapshot.take({ model, optimizer: optimizerSources ?? [] }, engine, core.arena);
-  return { request, files, smallFiles, snapshot, started };
+  return { request, files, smallFiles, snapshot, started, snapshotSeconds: (performance.now() - started) / 1000 };
 }
 
 function encodeSmallFiles(request: CheckedRequest, layouts: readonly TensorLayout[], files: readonly TensorFilePlan[]): SmallFile[] {
@@ -88,12 +89,19 @@ export async function runSave(prepared: PreparedSave, core: WriterCore, engine: 
   const { request, snapshot } = prepared;
   let committed: Committed;
   try {
-    const record = describe(request, core, await scanDirectory(core.directory), engine, settings);
+    const record = describe(request, core, await core.scan(), engine, settings);
     const { step, epoch, metrics } = request;
     const name = defaultCheckpointName({ step, epoch, loss: metrics['val_loss'] ?? metrics['loss'] });
     committed = await commitCheckpoint(
       { name, tensorFiles: prepared.files, smallFiles: prepared.smallFiles, snapshot, record },
-      { ...settings, engine, directory: core.directory, lock: core.lock, signal: request.signal, onProgress: request.onProgress },
+      {
+        ...settings,
+        engine,
+        directory: core.directory,
+        lock: core.lock,
+        signal: request.signal,
+        onProgress: guardListener(request.onProgress),
+      },
     );
   } finally {
     snapshot.release();
@@ -108,7 +116,7 @@ export async function runSave(prepared: PreparedSave, core: WriterCore, engine: 
     engine: engine.name,
     direct: committed.direct,
     directReason: committed.directReason,
-    seconds: { snapshot: snapshot.seconds, ...committed.seconds, total },
+    seconds: { snapshot: prepared.snapshotSeconds, ...committed.seconds, total },
     removed,
     warnings,
   };
@@ -150,18 +158,21 @@ async function settle(core: WriterCore, settings: Settings): Promise<{ removed: 
   };
   const { directory } = core;
   await attempt('update the directory after the save', async () => {
-    const entries = await scanDirectory(directory);
+    const entries = await core.scan();
     const { good, latest, best } = summarize(entries, settings.monitor);
     if (latest !== undefined) await attempt('update the link "latest"', () => pointLink(directory, 'latest', latest.info.name));
     if (best !== undefined) await attempt('update the link "best"', () => pointLink(directory, 'best', best.info.name));
     const policyEntries = good.map(toPolicyEntry);
     const bestEntry = policyEntries.find(({ name }) => name === best?.info.name);
-    for (const { name } of decideRetention(policyEntries, settings.keep, bestEntry).removed) {
-      await attempt(`remove ${name}`, async () => {
-        await removeCheckpoint(directory, name);
-        removed.push(name);
-      });
-    }
+    const byName = new Map(good.map((entry) => [entry.info.name, entry]));
+    await attempt('decide which checkpoints may go', async () => {
+      for (const { name } of decideRetention(policyEntries, settings.keep, bestEntry).removed) {
+        await attempt(`remove ${name}`, async () => {
+          await removeCheckpoint(directory, byName.get(name) as GoodEntry);
+          removed.push(name);
+        });
+      }
+    });
     const left = entries.filter(({ info }) => !removed.includes(info.name));
     const registry = { runId: core.runId, highestSequence: core.highestSequence };
     await attempt('write registry.json', () => writeRegistry(directory, registry, left));

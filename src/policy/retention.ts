@@ -39,7 +39,7 @@ export interface RetentionDecision {
 }
 
 /**
- * Decides over the good checkpoints. Whatever the rules say, the newest full one stays, and `best`.
+ * Decides over the good checkpoints. Whatever the rules say, the newest one stays, the newest full one, and `best`.
  * Damaged checkpoints must not be among `entries`: they fill no quota and are never removed.
  */
 export function decideRetention(
@@ -47,10 +47,20 @@ export function decideRetention(
   rules: readonly RetentionRule[],
   best: PolicyEntry | undefined,
 ): RetentionDecision {
-  const sorted = [...entries].sort((a, b) => a.sequence - b.sequence);
-  const wanted = new Set<PolicyEntry>(rules.flatMap((rule) => rule.keeps(sorted)));
+  const sorted = Object.freeze([...entries].sort((a, b) => a.sequence - b.sequence));
+  const newest = sorted.at(-1);
   const newestFull = sorted.findLast(({ contents }) => contents === 'full');
-  if (newestFull !== undefined) wanted.add(newestFull);
-  if (best !== undefined) wanted.add(best);
+  const wanted = new Set<PolicyEntry>(rules.flatMap((rule) => askRule(rule, sorted)));
+  for (const entry of [newest, newestFull, best]) if (entry !== undefined) wanted.add(entry);
   return { kept: sorted.filter((entry) => wanted.has(entry)), removed: sorted.filter((entry) => !wanted.has(entry)) };
+}
+
+/** What a rule wants kept. Rules may be the caller's own: one that does not answer properly must not cost a checkpoint. */
+function askRule(rule: RetentionRule, entries: readonly PolicyEntry[]): readonly PolicyEntry[] {
+  const wanted: unknown = rule.keeps(entries);
+  if (Array.isArray(wanted) && wanted.every((entry) => entries.includes(entry))) return wanted;
+  throw new HoldfastError(
+    'ERR_INVALID_ARGUMENT',
+    `The retention rule ${rule.description} must return, synchronously, an array of some of the entries that it was given. Nothing was removed.`,
+  );
 }

@@ -1,5 +1,7 @@
 /** Memory for copied snapshots, kept between saves: fresh memory costs a page fault per 4 KiB. */
 
+import { HoldfastError } from '../errors.js';
+
 /** Lends one buffer at a time out of a small stock. */
 export class Arena {
   private free: ArrayBuffer | undefined;
@@ -11,7 +13,15 @@ export class Arena {
       this.free = undefined;
       return free;
     }
-    return new ArrayBuffer(bytes);
+    try {
+      return new ArrayBuffer(bytes);
+    } catch (cause) {
+      throw new HoldfastError(
+        'ERR_RESOURCES',
+        `There is no memory for a copy of the ${bytes} bytes to be saved. Promise "stable" for tensors that do not change, or pass streams.`,
+        { cause },
+      );
+    }
   }
 
   /** Gives a buffer back; the larger one is kept. */

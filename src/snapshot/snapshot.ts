@@ -6,10 +6,12 @@
 import type { Engine, HeldMemory, MemoryRange } from '../engine/contract.js';
 import { HoldfastError } from '../errors.js';
 import type { Arena } from './arena.js';
-import type { Source, StreamedData } from './source.js';
+import type { Source } from './source.js';
 
 /** A tensor whose bytes can be written now or later. */
-export type Captured = { readonly kind: 'memory'; readonly held: HeldMemory } | { readonly kind: 'stream'; readonly stream: StreamedData };
+export type Captured =
+  | { readonly kind: 'memory'; readonly held: HeldMemory }
+  | { readonly kind: 'stream'; readonly stream: AsyncIterable<Uint8Array> };
 
 /** Which set of tensors: names are unique within one. */
 export type TensorRole = 'model' | 'optimizer';
@@ -25,13 +27,10 @@ export class Snapshot {
     private readonly byKey: ReadonlyMap<string, Captured>,
     private readonly lease: ArrayBuffer | undefined,
     private readonly arena: Arena,
-    /** Seconds that taking it blocked the caller. */
-    readonly seconds: number,
   ) {}
 
   /** Captures everything synchronously. A tensor's name is unique within its role. */
   static take(sourcesByRole: Readonly<Record<TensorRole, readonly Source[]>>, engine: Engine, arena: Arena): Snapshot {
-    const started = performance.now();
     const captured = new Map<string, Captured>();
     let lease: ArrayBuffer | undefined;
     try {
@@ -39,7 +38,7 @@ export class Snapshot {
       for (const role of TENSOR_ROLES) {
         for (const { name, data } of sourcesByRole[role]) {
           const key = keyOf(role, name);
-          if (!('memory' in data)) captured.set(key, { kind: 'stream', stream: data });
+          if (data.kind === 'stream') captured.set(key, data);
           else if (data.stable && engine.canHold(data.memory)) captured.set(key, { kind: 'memory', held: engine.hold(data.memory) });
           else toCopy.push({ key, memory: data.memory });
         }
@@ -53,10 +52,10 @@ export class Snapshot {
         at += align(memory.byteLength);
       }
     } catch (error) {
-      new Snapshot(captured, lease, arena, 0).release();
+      new Snapshot(captured, lease, arena).release();
       throw error;
     }
-    return new Snapshot(captured, lease, arena, (performance.now() - started) / 1000);
+    return new Snapshot(captured, lease, arena);
   }
 
   /** The bytes of the tensor of that name. */

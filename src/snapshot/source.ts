@@ -1,5 +1,6 @@
 /** What callers give as tensors, checked and brought into one form. */
 
+import { types } from 'node:util';
 import type { MemoryRange } from '../engine/contract.js';
 import { HoldfastError } from '../errors.js';
 import { assertViewFits, DTYPES, type Dtype, isDtype } from '../format/dtype.js';
@@ -22,22 +23,31 @@ export interface TensorInput {
   readonly data: TensorData;
   /**
    * The caller promises that the bytes do not change until the save is done: they are then not copied.
-   * The memory must not be transferred or resized meanwhile.
+   * The memory must not be transferred or resized meanwhile; its ArrayBuffer is marked untransferable, for good.
    */
   readonly stable?: boolean | undefined;
 }
 
-/** Tensors to be saved: a list, or a record by name. */
+/**
+ * Tensors to be saved: a list, or a record by name. An iterable is run to its end before any byte is captured, so a generator
+ * must give every tensor memory of its own.
+ */
 export type TensorInputs = Iterable<TensorInput> | Readonly<Record<string, Omit<TensorInput, 'name'>>>;
 
-/** A checked tensor. */
+/** A checked tensor; everything that was asked of the caller's objects was asked once. */
 export interface Source extends TensorSpec {
-  readonly data: MemorySource | StreamedData;
+  readonly data: MemorySource | StreamSource;
 }
 
 export interface MemorySource {
+  readonly kind: 'memory';
   readonly memory: MemoryRange;
   readonly stable: boolean;
+}
+
+export interface StreamSource {
+  readonly kind: 'stream';
+  readonly stream: AsyncIterable<Uint8Array>;
 }
 
 const KEYS: ReadonlySet<string> = new Set(['name', 'dtype', 'shape', 'data', 'stable']);
@@ -64,26 +74,31 @@ function toSource(input: TensorInput, index: number): Source {
   if (!isDtype(dtype)) {
     throw invalid(label, name, `has the dtype ${JSON.stringify(dtype)}; known are ${DTYPES.join(', ')}`);
   }
-  if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
+  // Copied first: what is checked is what is used, and holes become visible.
+  const dimensions: unknown[] | undefined = Array.isArray(shape) ? Array.from(shape) : undefined;
+  if (!dimensions?.every((size) => Number.isSafeInteger(size) && (size as number) >= 0)) {
     throw invalid(label, name, `has the shape ${JSON.stringify(shape)}, which is not a list of non-negative integers`);
   }
-  const source = toData(data, stable, label, name);
+  if (typeof stable !== 'boolean') throw invalid(label, name, `has stable: ${String(stable)}; give true or false`);
   if (ArrayBuffer.isView(data)) assertViewFits(name, dtype, data);
-  const byteLength = 'memory' in source ? source.memory.byteLength : source.byteLength;
-  return { name, dtype, shape: [...shape], byteLength, data: source };
+  return { name, dtype, shape: dimensions as number[], ...toData(data, stable, label, name) };
 }
 
-function toData(data: TensorData, stable: boolean, label: string, name: string): MemorySource | StreamedData {
+/** The bytes, and how many there are. */
+type SizedData = Pick<Source, 'data' | 'byteLength'>;
+
+function toData(data: TensorData, stable: boolean, label: string, name: string): SizedData {
   if (ArrayBuffer.isView(data)) {
     const { buffer, byteOffset, byteLength } = data;
     return memory(buffer as ArrayBuffer, byteOffset, byteLength, stable, label, name);
   }
-  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return memory(data, 0, data.byteLength, stable, label, name);
+  if (types.isAnyArrayBuffer(data)) return memory(data, 0, data.byteLength, stable, label, name);
   if (data !== null && typeof data === 'object' && Symbol.asyncIterator in data) {
-    if (!Number.isSafeInteger(data.byteLength) || data.byteLength < 0) {
+    const { byteLength } = data;
+    if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
       throw invalid(label, name, 'is an AsyncIterable without a byteLength; give the number of bytes that it will produce');
     }
-    return data;
+    return { data: { kind: 'stream', stream: data }, byteLength };
   }
   throw invalid(
     label,
@@ -99,7 +114,7 @@ function memory(
   stable: boolean,
   label: string,
   name: string,
-): MemorySource {
+): SizedData {
   // Uint8Array.prototype.byteOffset of a detached view is 0 and its buffer is empty.
   if (buffer.byteLength === 0 && (buffer as { detached?: boolean }).detached === true) {
     throw new HoldfastError(
@@ -112,7 +127,7 @@ function memory(
   }
   // Memory that may be resized under a reader is never held; it is copied like any other.
   const resizable = (buffer as { resizable?: boolean }).resizable === true || (buffer as { growable?: boolean }).growable === true;
-  return { memory: { buffer, byteOffset, byteLength }, stable: stable && !resizable };
+  return { data: { kind: 'memory', memory: { buffer, byteOffset, byteLength }, stable: stable && !resizable }, byteLength };
 }
 
 function invalid(label: string, name: unknown, what: string): HoldfastError {

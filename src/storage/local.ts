@@ -24,8 +24,11 @@ export async function makeDirectories(directory: string): Promise<string | undef
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' && path.dirname(directory) !== directory) {
       const first = await makeDirectories(path.dirname(directory));
-      const again = await makeDirectories(directory);
-      return first ?? again;
+      // Not by recursion: where mkdir says ENOENT although the parent is there, that would never end.
+      await makeDirectory(directory).catch((second: NodeJS.ErrnoException) => {
+        if (second.code !== 'EEXIST') throw second;
+      });
+      return first ?? directory;
     }
     // Some systems say EROFS or EACCES rather than EEXIST for a directory that is there.
     const found = await stat(directory).catch(() => undefined);
@@ -135,8 +138,8 @@ export async function removeFile(file: string): Promise<void> {
   });
 }
 
-/** Bytes that an unprivileged process may still write to the file system of `directory`. */
-export async function freeBytes(directory: string): Promise<number> {
-  const { bavail, bsize } = await statfs(directory);
-  return bavail * bsize;
+/** Bytes that an unprivileged process may still write to the file system of `directory`; `undefined` where it does not say. */
+export async function freeBytes(directory: string): Promise<number | undefined> {
+  const { bavail, bsize, blocks } = await statfs(directory);
+  return blocks === 0 ? undefined : bavail * bsize;
 }

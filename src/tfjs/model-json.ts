@@ -5,6 +5,9 @@
  * A weightsManifest is a list of files that are decoded one spec after another from byte 0. The head of a safetensors
  * file is stepped over by an entry of dtype `bool` as long as the head, in the group `optimizer`: such weights
  * are not matched to variables as long as there is no `trainingConfig`, which is why model.json never has one.
+ *
+ * Stock tfjs applies a weight's constraint once more when it loads (its own files, too), so such weights differ there;
+ * with string weights it needs `{ strict: false }`. holdfast restores both exactly.
  */
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { TensorFilePlan } from '../format/layout.js';

@@ -60,7 +60,8 @@ const KEYS = [
  * event loop: training may go on at once, and the checkpoint is of one step. No tensors are made or held.
  *
  * `model.safetensors` has the weights under tfjs' names (`dense_1/kernel`), `optimizer.safetensors` the slots
- * (`dense_1/kernel/m`); `model.json` lets stock `tf.loadLayersModel` read the directory. The result's `warnings` say
+ * (`dense_1/kernel/m`). float32, int32, bool and complex64 are F32, I32, BOOL and C64; a string weight is a U8 tensor of
+ * one dimension, per element a little-endian u32 length and the UTF-8 bytes. `model.json` lets stock `tf.loadLayersModel` read the directory. The result's `warnings` say
  * where that or compiling again is not possible.
  *
  * Throws what `manager.save` throws, and `ERR_MODEL` for a model that cannot be saved: without layers, disposed, two
@@ -68,10 +69,17 @@ const KEYS = [
  */
 export async function saveModel(manager: CheckpointManager, model: LayersModel, options: SaveModelOptions): Promise<SaveResult> {
   assertKnown('saveModel', options, KEYS);
+  const started = performance.now();
   // Everything up to manager.save's own capture happens in this tick.
   const { request, warnings, files } = captureModel(model, options);
+  const captureSeconds = (performance.now() - started) / 1000;
   const result = await manager.save(request);
-  return { ...result, warnings: [...result.warnings, ...warnings, ...stockWarnings(files())] };
+  const { snapshot, total } = result.seconds;
+  return {
+    ...result,
+    seconds: { ...result.seconds, snapshot: snapshot + captureSeconds, total: total + captureSeconds },
+    warnings: [...result.warnings, ...warnings, ...stockWarnings(files())],
+  };
 }
 
 interface CapturedModel {

@@ -154,7 +154,10 @@ describe.each(ENGINES)('the lock, %s engine', (engine) => {
   });
 });
 
-test('of several processes that open one directory at once, one gets it', async () => {
+test.each([
+  ['a dead holder', ['.lock']],
+  ['a dead holder, and one that died while taking over', ['.lock', '.lock-takeover']],
+])('of several processes that open one directory at once after %s, one gets it', async (_, locks) => {
   const directory = freshDirectory();
   const script = `
     import { CheckpointManager } from 'holdfast';
@@ -163,9 +166,22 @@ test('of several processes that open one directory at once, one gets it', async 
     await new Promise((resolve) => setTimeout(resolve, 1500));
   `;
   // A dead holder's lock makes them all take over at once.
-  writeFileSync(path.join(directory, '.lock'), JSON.stringify({ ...(await identityOfThisProcess()), pid: 2 ** 22 + 5 }));
+  const mine = await identityOfThisProcess();
+  for (const name of locks) writeFileSync(path.join(directory, name), JSON.stringify({ ...mine, pid: 2 ** 22 + 5 }));
   const results = await Promise.all(Array.from({ length: 5 }, () => ended(startNode(script, [directory]))));
   const outcomes = results.map(({ stdout, stderr }) => stdout.trim() || stderr);
   expect(outcomes.filter((outcome) => outcome === 'opened')).toHaveLength(1);
   expect(outcomes.filter((outcome) => outcome === 'ERR_LOCKED')).toHaveLength(4);
+});
+
+test('a zombie holds nothing', async () => {
+  const directory = freshDirectory();
+  // The shell becomes a program that never waits for its children.
+  const parent = startNode(HOLD, [directory, 'portable'], {}, ['sh', '-c', '"$@" & exec sleep 60', '--']);
+  await printed(parent, 'holding');
+  const { pid } = JSON.parse(readFileSync(path.join(directory, '.lock'), 'utf8'));
+  process.kill(pid, 'SIGKILL');
+  await expect.poll(() => readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') Z ');
+  const manager = await openManager(directory, { engine: 'portable' });
+  await manager.save(smallRequest(1));
 });

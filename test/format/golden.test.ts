@@ -49,7 +49,7 @@ async function writeExample(name: (typeof ENGINES)[number]): Promise<Uint8Array[
   const { file } = await writeTensorFile(directory, plan, snapshot, { engine, direct: 'optional', chunkBytes }, 0, plan.bytes);
   snapshot.release();
   const stateBytes = encodeState({ user: { seed: 42 }, extensions: {} });
-  const state = await writeSmallFile(directory, { name: 'state.json', role: 'state', bytes: stateBytes }, chunkBytes);
+  const state = await writeSmallFile(directory, { name: 'state.json', role: 'state', bytes: stateBytes }, { engine, chunkBytes });
   const manifest = encodeManifest({
     runId: '01234567-89ab-cdef-0123-456789abcdef',
     sequence: 1,

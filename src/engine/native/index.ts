@@ -1,4 +1,5 @@
 /** The engine in C++: direct I/O on its own threads, checksums in hardware. */
+import { types } from 'node:util';
 import { HoldfastError } from '../../errors.js';
 import type { DirectIo, NativeAddon } from '../../native.js';
 import type {
@@ -15,6 +16,9 @@ import type {
 import { keepInPlace, letMove } from '../keep-in-place.js';
 import { renameUnderLock } from '../portable/rename.js';
 import { abortError } from '../system-error.js';
+
+/** What renameat2 says where the kernel, the file system or a sandbox does not know or allow the flag. */
+const NO_SUCH_FLAG: ReadonlySet<string> = new Set(['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EPERM']);
 
 /** Bytes of one pinned view of shared memory: Node.js 20 limits views to 2^32 elements. */
 const SHARED_VIEW_BYTES = 2 ** 31;
@@ -42,7 +46,7 @@ class NativeMemory implements HeldMemory {
     }
     this.byteLength = byteLength;
     this.buffer = buffer;
-    this.pins = buffer instanceof ArrayBuffer ? [this.pinWhole(buffer, range)] : this.pinShared(buffer, range);
+    this.pins = types.isArrayBuffer(buffer) ? [this.pinWhole(buffer, range)] : this.pinShared(buffer, range);
   }
 
   private pinWhole(buffer: ArrayBuffer, { byteOffset, byteLength }: MemoryRange): Pin {
@@ -67,7 +71,7 @@ class NativeMemory implements HeldMemory {
     if (this.released) return;
     this.released = true;
     for (const { handle } of this.pins) this.addon.unpin(handle);
-    if (this.buffer instanceof ArrayBuffer) letMove(this.buffer);
+    if (types.isArrayBuffer(this.buffer)) letMove(this.buffer);
   }
 }
 
@@ -187,7 +191,7 @@ export class NativeEngine implements Engine {
   constructor(private readonly addon: NativeAddon) {}
 
   canHold({ buffer }: MemoryRange): boolean {
-    if (!(buffer instanceof ArrayBuffer)) return true;
+    if (!types.isArrayBuffer(buffer)) return true;
     try {
       this.addon.unpin(this.addon.pin(buffer));
       return true;
@@ -236,7 +240,7 @@ export class NativeEngine implements Engine {
     } catch (error) {
       const { code } = error as { code?: unknown };
       // Some file systems (NFS, some FUSE ones) do not know the flag.
-      if (code !== 'EINVAL' && code !== 'ENOSYS') throw error;
+      if (typeof code !== 'string' || !NO_SUCH_FLAG.has(code)) throw error;
       await renameUnderLock(from, to);
     }
   }

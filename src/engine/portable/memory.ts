@@ -1,4 +1,5 @@
 /** Memory that stays where it is while the portable engine reads it. */
+import { types } from 'node:util';
 import { HoldfastError } from '../../errors.js';
 import type { HeldMemory, MemoryRange } from '../contract.js';
 import { keepInPlace, letMove } from '../keep-in-place.js';
@@ -15,7 +16,7 @@ export class PortableMemory implements HeldMemory {
   constructor(private readonly range: MemoryRange) {
     const { buffer, byteOffset, byteLength } = range;
     if (byteOffset + byteLength > buffer.byteLength) throw changed();
-    if (buffer instanceof ArrayBuffer) keepInPlace(buffer);
+    if (types.isArrayBuffer(buffer)) keepInPlace(buffer);
     this.byteLength = byteLength;
     this.bufferBytes = buffer.byteLength;
   }
@@ -36,7 +37,7 @@ export class PortableMemory implements HeldMemory {
   release(): void {
     if (this.released) return;
     this.released = true;
-    if (this.range.buffer instanceof ArrayBuffer) letMove(this.range.buffer);
+    if (types.isArrayBuffer(this.range.buffer)) letMove(this.range.buffer);
   }
 }
 

@@ -21,8 +21,13 @@ export class PortableReader implements FileReader {
     // O_NONBLOCK: opening a FIFO that lies in a checkpoint's place must not hang.
     const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
     const file = await open(path, flags);
-    const stat = await file.stat();
-    if (stat.isFile()) return new PortableReader(file, stat.size);
+    try {
+      const stat = await file.stat();
+      if (stat.isFile()) return new PortableReader(file, stat.size);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
     await file.close();
     throw new HoldfastError('ERR_MISSING_FILE', `${path} is not a regular file.`, { path });
   }

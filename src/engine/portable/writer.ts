@@ -11,7 +11,6 @@ const OPERATION_BYTES = 4 * 1024 * 1024;
 export const BUFFERED_REASON = 'the portable engine writes and reads through the page cache';
 
 export class PortableWriter implements FileWriter {
-  private readonly digest: StreamDigest;
   /** What is written is this copy, and the checksum is the copy's: the two always match. */
   private readonly staging = new Uint8Array(OPERATION_BYTES);
   private readonly started = performance.now();
@@ -20,9 +19,8 @@ export class PortableWriter implements FileWriter {
   private constructor(
     private readonly file: fs.FileHandle,
     private readonly options: WriterOptions,
-  ) {
-    this.digest = new StreamDigest(options.spans, options.chunkBytes);
-  }
+    private readonly digest: StreamDigest,
+  ) {}
 
   static async open(path: string, options: WriterOptions): Promise<PortableWriter> {
     if (options.direct === 'required') {
@@ -32,7 +30,8 @@ export class PortableWriter implements FileWriter {
       );
     }
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0);
-    return new PortableWriter(await open(path, flags, 0o644), options);
+    const digest = new StreamDigest(options.spans, options.chunkBytes);
+    return new PortableWriter(await open(path, flags, 0o644), options, digest);
   }
 
   async write(pieces: readonly HeldMemory[]): Promise<void> {

@@ -1,0 +1,200 @@
+/** Requests, rules, streams and surroundings that mean no good, or just happen. */
+import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { verifyPath } from '../../src/manager/describe.js';
+import { CheckpointManager } from '../../src/manager/manager.js';
+import type { SaveRequest } from '../../src/manager/save-request.js';
+import { keep, type RetentionRule } from '../../src/policy/retention.js';
+import { ended, startNode } from '../helpers/child.js';
+import { freshDirectory } from '../helpers/directory.js';
+import { ENGINES } from '../helpers/engines.js';
+import { rejection } from '../helpers/errors.js';
+import { openManager, smallRequest } from '../helpers/manager.js';
+
+const half = '\ud800';
+
+describe('what could be saved but not read back is refused', () => {
+  test.each<[string, object, Parameters<typeof rejection>[1]]>([
+    ['a software version that is a number', { software: { tfjs: 4 } }, 'ERR_INVALID_ARGUMENT'],
+    ['software that is a number', { software: 5 }, 'ERR_INVALID_ARGUMENT'],
+    ['half a surrogate pair in software', { software: { tfjs: half } }, 'ERR_INVALID_ARGUMENT'],
+    ['half a surrogate pair in a metric name', { metrics: { [half]: 1 } }, 'ERR_INVALID_ARGUMENT'],
+    ['half a surrogate pair in an attachment name', { attachments: [{ name: half, data: '' }] }, 'ERR_INVALID_NAME'],
+    ['metrics in a Map', { metrics: new Map([['loss', 1]]) }, 'ERR_INVALID_ARGUMENT'],
+    ['extensions that are null', { extensions: null }, 'ERR_INVALID_ARGUMENT'],
+    ['attachments that are a number', { attachments: 5 }, 'ERR_INVALID_ARGUMENT'],
+    ['an attachment that is null', { attachments: [null] }, 'ERR_INVALID_NAME'],
+    ['a signal that is none', { signal: {} }, 'ERR_INVALID_ARGUMENT'],
+    ['a listener that is none', { onProgress: 5 }, 'ERR_INVALID_ARGUMENT'],
+    ['stable as a word', { tensors: { x: { dtype: 'U8', shape: [1], data: new Uint8Array(1), stable: 'no' } } }, 'ERR_INVALID_TENSOR'],
+    // biome-ignore lint/suspicious/noSparseArray: the hole is what is refused.
+    ['a shape with a hole', { tensors: { x: { dtype: 'U8', shape: [, 0], data: new Uint8Array(0) } } }, 'ERR_INVALID_TENSOR'],
+    ['an attachment that is too long', { attachments: [{ name: 'a', data: new Uint8Array(2 ** 28 + 1) }] }, 'ERR_INVALID_ARGUMENT'],
+  ])('%s', async (_, change, code) => {
+    const directory = freshDirectory();
+    const manager = await openManager(directory);
+    await rejection(manager.save({ ...smallRequest(1), ...change } as SaveRequest), code);
+    expect(readdirSync(directory)).toEqual(['.lock']);
+  });
+
+  test('options of other calls', async () => {
+    const manager = await openManager(freshDirectory());
+    await manager.save(smallRequest(1));
+    await rejection(manager.restore('latest', { signal: {} as AbortSignal }), 'ERR_INVALID_ARGUMENT');
+    await rejection(manager.verify(undefined, { onProgress: 5 as never }), 'ERR_INVALID_ARGUMENT');
+    await rejection(manager.restore({ step: 1, epoch: 2 } as never), 'ERR_INVALID_ARGUMENT');
+    await rejection(verifyPath(manager.directory, { sginal: undefined } as never), 'ERR_UNKNOWN_OPTION');
+    await rejection(CheckpointManager.open(manager.directory, { monitor: half }), 'ERR_INVALID_ARGUMENT');
+  });
+});
+
+describe.each(ENGINES)('streams, %s engine', (engine) => {
+  const streamOf = (chunks: () => AsyncGenerator<Uint8Array>, byteLength = 4) => ({ byteLength, [Symbol.asyncIterator]: chunks });
+  const request = (step: number, data: ReturnType<typeof streamOf>): SaveRequest => ({
+    step,
+    tensors: { x: { dtype: 'U8', shape: [4], data } },
+  });
+
+  test('an object with a property that we use ourselves is still a stream', async () => {
+    const manager = await openManager(freshDirectory(), { engine });
+    const data = Object.assign(
+      streamOf(async function* () {
+        yield new Uint8Array([1, 2, 3, 4]);
+      }),
+      { memory: new ArrayBuffer(4), kind: 'memory', stable: true },
+    );
+    await manager.save(request(1, data));
+    expect([...((await manager.restore())?.tensors.get('x')?.data ?? [])]).toEqual([1, 2, 3, 4]);
+  });
+
+  test('the failure of a stream is the caller’s, with its cause', async () => {
+    const manager = await openManager(freshDirectory(), { engine });
+    const cause = new Error('my bug');
+    const data = streamOf(async function* () {
+      yield new Uint8Array(1);
+      throw cause;
+    });
+    const error = await rejection(manager.save(request(1, data)), 'ERR_SOURCE');
+    expect(error.cause).toBe(cause);
+    expect(error.tensors).toEqual(['x']);
+  });
+
+  test('a stream that never answers can be aborted, and so can what waits behind it', async () => {
+    const directory = freshDirectory();
+    const manager = await openManager(directory, { engine });
+    const stuck = streamOf(async function* () {
+      yield new Uint8Array(1);
+      await new Promise(() => {});
+    });
+    const first = new AbortController();
+    const second = new AbortController();
+    const stalled = manager.save({ ...request(1, stuck), signal: first.signal });
+    const queued = manager.save({ ...smallRequest(2), signal: second.signal });
+    const last = manager.save(smallRequest(3));
+    second.abort();
+    await rejection(queued, 'ERR_ABORTED');
+    first.abort();
+    await rejection(stalled, 'ERR_ABORTED');
+    expect((await last).sequence).toBeGreaterThan(0);
+    expect(readdirSync(directory).filter((name) => name.startsWith('.tmp-'))).toEqual([]);
+  });
+});
+
+describe('retention rules of the caller’s own', () => {
+  const rules: [string, RetentionRule['keeps']][] = [
+    ['asynchronous', (async (entries: unknown) => entries) as never],
+    ['giving copies', (entries) => entries.map((entry) => ({ ...entry }))],
+    ['giving nothing', (() => undefined) as never],
+    [
+      'throwing',
+      () => {
+        throw new Error('my bug');
+      },
+    ],
+    ['sorting what they were given', (entries) => (entries as never[]).sort(() => -1)],
+  ];
+
+  test.each(rules)('%s: nothing is removed, and the save says why', async (_, keeps) => {
+    const manager = await openManager(freshDirectory(), { keep: { description: 'mine', keeps } });
+    let warnings: readonly string[] = [];
+    for (const step of [1, 2, 3]) ({ warnings } = await manager.save({ ...smallRequest(step), metrics: { loss: step } }));
+    expect(warnings.join()).toContain('decide which checkpoints may go');
+    expect(readdirSync(manager.directory).filter((name) => name.startsWith('checkpoint'))).toHaveLength(3);
+  });
+
+  test('wanting nothing: the newest and the best stay', async () => {
+    const manager = await openManager(freshDirectory(), { keep: { description: 'none', keeps: () => [] } });
+    for (const [step, loss] of [
+      [1, 0.1],
+      [2, 0.5],
+      [3, 0.3],
+    ] as const)
+      await manager.save({ ...smallRequest(step), metrics: { loss } });
+    const steps: (number | null)[] = [];
+    for await (const { step } of manager.list()) steps.push(step);
+    expect(steps).toEqual([1, 3]);
+  });
+});
+
+test('retention leaves a checkpoint alone that holds somebody’s file', async () => {
+  const manager = await openManager(freshDirectory(), { keep: keep.last(1) });
+  const first = await manager.save({ ...smallRequest(1), metrics: {} });
+  writeFileSync(path.join(first.path, 'my-notes.txt'), 'precious');
+  const { warnings } = await manager.save({ ...smallRequest(2), metrics: {} });
+  expect(warnings.join()).toContain('my-notes.txt');
+  expect(readFileSync(path.join(first.path, 'my-notes.txt'), 'utf8')).toBe('precious');
+});
+
+test('a damaged best is passed over aloud; where all are damaged, that is said', async () => {
+  const manager = await openManager(freshDirectory());
+  const paths: string[] = [];
+  for (const [step, loss] of [
+    [1, 0.1],
+    [2, 0.5],
+  ] as const)
+    paths.push((await manager.save({ ...smallRequest(step), metrics: { loss } })).path);
+  truncateSync(path.join(paths[0] as string, 'model.safetensors'), 10);
+  const best = await manager.restore('best');
+  expect(best?.info.step).toBe(2);
+  expect(best?.skipped.map(({ code }) => code)).toEqual(['ERR_TRUNCATED']);
+  truncateSync(path.join(paths[1] as string, 'model.safetensors'), 10);
+  expect((await rejection(manager.restore('best'), 'ERR_NO_GOOD_CHECKPOINT')).skipped).toHaveLength(2);
+});
+
+test('a listener that throws becomes a warning; the save goes on', async () => {
+  const manager = await openManager(freshDirectory());
+  const warned = new Promise<Error>((resolve) => process.once('warning', resolve));
+  await manager.save({
+    ...smallRequest(1),
+    onProgress: () => {
+      throw new Error('my bug');
+    },
+  });
+  expect((await warned).message).toContain('my bug');
+});
+
+test('too few descriptors: an error of its own, not an older checkpoint', async () => {
+  const directory = freshDirectory();
+  const manager = await CheckpointManager.open(directory, { maxShardBytes: 1 });
+  const tensors = (step: number) =>
+    Object.fromEntries(
+      Array.from({ length: 120 }, (_, i) => [`t${i}`, { dtype: 'U8' as const, shape: [1], data: new Uint8Array([step]) }]),
+    );
+  for (const step of [1, 2]) await manager.save({ step, tensors: tensors(step) });
+  await manager.close();
+  const script = `
+    import { CheckpointManager } from 'holdfast';
+    const manager = await CheckpointManager.open(process.argv[1], { readOnly: true });
+    console.log(await manager.restore().then(({ info }) => 'restored ' + info.step, (error) => error.code + ' ' + error.errno));
+  `;
+  const few = ['sh', '-c', 'ulimit -n 90; exec "$@"', '--'];
+  expect((await ended(startNode(script, [directory], {}, few))).stdout.trim()).toBe('ERR_RESOURCES EMFILE');
+  expect((await ended(startNode(script, [directory]))).stdout.trim()).toBe('restored 2');
+});
+
+test.skipIf(process.platform !== 'linux')('a place where nothing can be made is refused, not tried for ever', async () => {
+  const error = await CheckpointManager.open('/proc/holdfast/deep').catch((caught) => caught);
+  expect(error.code).toMatch(/^ERR_/);
+  expect(existsSync('/proc/holdfast')).toBe(false);
+});
