@@ -52,7 +52,7 @@ async function trainUninterrupted() {
     `${saves.length} checkpoints of ${megabytes(bytes)}, the newest 5 kept: weights, Adam's state, data position, random generator`,
   );
   result('Durable after', `${milliseconds(durable)} each (median): ${megabytes((bytes / durable) * 1000)}/s, fsync and checksums included`);
-  result('Training waits', `${milliseconds(median(saves.map((save) => save.stall)))} for each (median); the rest happens beside it`);
+  result('Stall', `${milliseconds(median(saves.map((save) => save.stall)))} each (median): after that training could go on`);
   result('Engine', `${run.started.engine}${direct ? ', direct I/O' : ', buffered I/O (this file system has no direct I/O)'}`);
   return done;
 }
