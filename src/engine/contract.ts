@@ -3,7 +3,7 @@
  * chunk, span and the whole from the same pass. The native engine (C++, direct I/O) and the portable
  * one (pure TypeScript) do the same and write the same bytes.
  */
-import type { DirectIo } from '../native.js';
+import type { DirectIo, NativeDigest } from '../native.js';
 
 export type { DirectIo } from '../native.js';
 export type EngineName = 'native' | 'portable';
@@ -23,22 +23,8 @@ export interface HeldMemory {
   release(): void;
 }
 
-/** Checksums and figures of one pass. CRCs are CRC32C as unsigned 32-bit numbers. */
-export interface FileDigest {
-  /** Length of the file, in bytes. */
-  readonly bytes: number;
-  readonly crc32c: number;
-  /** One per chunk; the last chunk may be shorter. */
-  readonly chunks: Uint32Array;
-  /** One per span, in order. */
-  readonly spans: Uint32Array;
-  /** Whether the page cache was bypassed, and if not, why. */
-  readonly direct: boolean;
-  readonly directReason: string;
-  /** Seconds of transfer and of fsync. */
-  readonly transferSeconds: number;
-  readonly syncSeconds: number;
-}
+/** Checksums and figures of one pass over a file; the same from both engines. CRCs are CRC32C as unsigned 32-bit numbers. */
+export type FileDigest = NativeDigest;
 
 export interface WriterOptions {
   readonly direct: DirectIo;
