@@ -108,7 +108,7 @@ async function writeStream(
     }
     taken += chunk.byteLength;
     if (taken > bytes) throw wrong('more bytes');
-    await writeBytes(engine, writer, chunk);
+    await writeCopy(engine, writer, chunk);
   }
   if (taken !== bytes) throw wrong(`${taken} bytes`);
 }
@@ -138,6 +138,20 @@ async function* guardStream(stream: AsyncIterable<Uint8Array>, name: string, sig
   } finally {
     // Not awaited: a stream that is stuck may never answer this either.
     if (!finished) void Promise.resolve(iterator?.return?.()).catch(() => {});
+  }
+}
+
+/** Bytes of a chunk that are copied at a time. */
+const COPY_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Writes a chunk of the caller's from a copy: holding it where it is would mark its memory untransferable for good, and a stream may
+ * use its memory again, or let it grow.
+ */
+async function writeCopy(engine: Engine, writer: FileWriter, chunk: ArrayBufferView): Promise<void> {
+  for (let at = 0; at < chunk.byteLength; at += COPY_BYTES) {
+    const length = Math.min(COPY_BYTES, chunk.byteLength - at);
+    await writeBytes(engine, writer, new Uint8Array(chunk.buffer, chunk.byteOffset + at, length).slice());
   }
 }
 

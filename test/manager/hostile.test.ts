@@ -68,6 +68,21 @@ describe.each(ENGINES)('streams, %s engine', (engine) => {
     expect([...((await manager.restore())?.tensors.get('x')?.data ?? [])]).toEqual([1, 2, 3, 4]);
   });
 
+  test('the memory of a chunk stays the caller’s: it may be posted away and used again', async () => {
+    const manager = await openManager(freshDirectory(), { engine });
+    const chunk = new Uint8Array(2);
+    const data = streamOf(async function* () {
+      for (const value of [1, 2]) {
+        chunk.fill(value);
+        yield chunk;
+      }
+    });
+    await manager.save(request(1, data));
+    expect([...((await manager.restore())?.tensors.get('x')?.data ?? [])]).toEqual([1, 1, 2, 2]);
+    structuredClone(chunk, { transfer: [chunk.buffer] });
+    expect(chunk.length).toBe(0);
+  });
+
   test('the failure of a stream is the caller’s, with its cause', async () => {
     const manager = await openManager(freshDirectory(), { engine });
     const cause = new Error('my bug');

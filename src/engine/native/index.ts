@@ -13,9 +13,9 @@ import type {
   ReadOptions,
   WriterOptions,
 } from '../contract.js';
-import { keepInPlace, letMove } from '../keep-in-place.js';
 import { renameUnderLock } from '../portable/rename.js';
 import { abortError } from '../system-error.js';
+import { keepInPlace, letMove } from './keep-in-place.js';
 
 /** What renameat2 says where the kernel, the file system or a sandbox does not know or allow the flag. */
 const NO_SUCH_FLAG: ReadonlySet<string> = new Set(['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EPERM']);

@@ -1,8 +1,9 @@
-/** Memory that stays where it is while the portable engine reads it. */
-import { types } from 'node:util';
+/**
+ * Memory that the portable engine reads. It reads through views, which are empty once the memory is detached: so detaching
+ * cannot hurt, it only has to be noticed.
+ */
 import { HoldfastError } from '../../errors.js';
 import type { HeldMemory, MemoryRange } from '../contract.js';
-import { keepInPlace, letMove } from '../keep-in-place.js';
 
 /** One view covers at most this much: Node.js 20 limits views to 2^32 elements. */
 export const VIEW_BYTES = 2 ** 30;
@@ -11,12 +12,10 @@ export const VIEW_BYTES = 2 ** 30;
 export class PortableMemory implements HeldMemory {
   readonly byteLength: number;
   private readonly bufferBytes: number;
-  private released = false;
 
   constructor(private readonly range: MemoryRange) {
     const { buffer, byteOffset, byteLength } = range;
     if (byteOffset + byteLength > buffer.byteLength) throw changed();
-    if (types.isArrayBuffer(buffer)) keepInPlace(buffer);
     this.byteLength = byteLength;
     this.bufferBytes = buffer.byteLength;
   }
@@ -34,11 +33,7 @@ export class PortableMemory implements HeldMemory {
     }
   }
 
-  release(): void {
-    if (this.released) return;
-    this.released = true;
-    if (types.isArrayBuffer(this.range.buffer)) letMove(this.range.buffer);
-  }
+  release(): void {}
 }
 
 function changed(): HoldfastError {

@@ -10,7 +10,10 @@ const holders = new WeakMap<ArrayBuffer, number>();
 /** The methods by which a script detaches a buffer. Node.js 24 heeds the mark there, 22 does not, 20 has neither. */
 const DETACHING = ['transfer', 'transferToFixedLength'] as const;
 
-/** Forbids posting `buffer` to another thread (for good: Node.js has no way back) and detaching it (until {@link letMove}). */
+/**
+ * Forbids posting `buffer` to another thread (for good: Node.js has no way back) and detaching it (until {@link letMove}). Never for the memory
+ * of a WebAssembly.Memory: Node.js 24 ends the process when marked memory grows.
+ */
 export function keepInPlace(buffer: ArrayBuffer): void {
   const count = holders.get(buffer) ?? 0;
   holders.set(buffer, count + 1);
