@@ -11,7 +11,7 @@ export const ERROR_CODES = {
   ERR_INVALID_NAME: 'a tensor or file name is empty or not allowed',
   ERR_DUPLICATE_TENSOR: 'two tensors of one save have the same name',
   ERR_INVALID_STATE: 'the user state holds something that JSON would alter',
-  ERR_SOURCE_CHANGED: 'memory that was promised stable was detached, transferred or resized',
+  ERR_SOURCE_CHANGED: 'the memory of a tensor was detached, transferred or resized before it was saved',
   ERR_SOURCE_LENGTH: 'an AsyncIterable gave more or fewer bytes than its byteLength',
   ERR_ABORTED: "the caller's AbortSignal fired",
   ERR_CLOSED: 'the manager was closed',
@@ -34,10 +34,10 @@ export const ERROR_CODES = {
   ERR_CHECKSUM: 'bytes read back do not match their CRC32C',
   ERR_TRUNCATED: 'a file is shorter than its manifest or header says',
   ERR_EXTENDED: 'a file is longer than its manifest or header says',
-  ERR_MISSING_FILE: 'a file that the manifest lists is not there',
+  ERR_MISSING_FILE: 'a file that the manifest lists is not there, or not a regular file',
   ERR_MISSING_MANIFEST: 'a checkpoint directory has no manifest.json',
   ERR_MANIFEST: 'manifest.json is damaged or breaks the rules of docs/FORMAT.md',
-  ERR_UNSUPPORTED_VERSION: 'the file was written by a newer format version',
+  ERR_UNSUPPORTED_VERSION: 'the file is of another format version',
   ERR_STATE: 'state.json is damaged or breaks the rules of docs/FORMAT.md',
   ERR_HEADER_LENGTH: 'a safetensors header length is too large or reaches outside the file',
   ERR_HEADER_ENCODING: 'a safetensors header is not valid UTF-8',
@@ -93,24 +93,24 @@ export interface ErrorDetails {
 export class HoldfastError extends Error {
   override readonly name = 'HoldfastError';
   readonly code: ErrorCode;
-  readonly path?: string;
-  readonly checkpoint?: string;
-  readonly file?: string;
-  readonly tensors?: readonly string[];
-  readonly offset?: number;
-  readonly bytes?: number;
-  readonly expected?: string | number;
-  readonly actual?: string | number;
-  readonly errno?: string;
-  readonly syscall?: string;
-  readonly skipped?: readonly SkippedCheckpoint[];
-  readonly holder?: unknown;
+  declare readonly path?: string;
+  declare readonly checkpoint?: string;
+  declare readonly file?: string;
+  declare readonly tensors?: readonly string[];
+  declare readonly offset?: number;
+  declare readonly bytes?: number;
+  declare readonly expected?: string | number;
+  declare readonly actual?: string | number;
+  declare readonly errno?: string;
+  declare readonly syscall?: string;
+  declare readonly skipped?: readonly SkippedCheckpoint[];
+  declare readonly holder?: unknown;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     const { cause, ...fields } = details;
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
-    Object.assign(this, fields);
+    for (const [name, value] of Object.entries(fields)) if (value !== undefined) Object.assign(this, { [name]: value });
   }
 }
 

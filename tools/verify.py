@@ -338,7 +338,8 @@ def check_checkpoint(directory, report):
             report.problem("ERR_MISSING_FILE", "not there or not a regular file", name, entry["name"])
         elif size != expected:
             code = "ERR_TRUNCATED" if size < expected else "ERR_EXTENDED"
-            facts = dict(offset=min(size, expected), expected=str(expected), actual=str(size))
+            beyond = [tensor["name"] for tensor in entry["tensors"] if tensor["offset"] + tensor["bytes"] > size]
+            facts = dict(offset=min(size, expected), expected=str(expected), actual=str(size), tensors=beyond)
             report.problem(code, f"{size} bytes, not {expected}", name, entry["name"], **facts)
         else:
             report.count(files=1, tensors=len(entry["tensors"]), bytes=size)
@@ -348,8 +349,10 @@ def check_checkpoint(directory, report):
 
 
 def is_checkpoint(directory):
-    return any((entry.name == "manifest.json" or entry.name.endswith(".safetensors"))
-               and not entry.is_dir(follow_symlinks=False) for entry in os.scandir(directory))
+    if os.path.basename(directory) in ("lost+found", "System Volume Information"):
+        return False
+    return any(entry.name == "manifest.json" or (entry.name.endswith(".safetensors") and entry.name[0] != "."
+               and not entry.is_dir(follow_symlinks=False)) for entry in os.scandir(directory))
 
 
 def is_one_checkpoint(directory):

@@ -97,6 +97,7 @@ export function checkSize(directory: string, file: ManifestFile, actual: number 
   return new HoldfastError(code, `${checkpoint}/${file.name} is ${what}: ${actual} bytes instead of ${file.bytes}.`, {
     ...details,
     offset: Math.min(actual, file.bytes),
+    tensors: (file.tensors ?? []).filter(({ offset, bytes }) => offset + bytes > actual).map(({ name }) => name),
     expected: file.bytes,
     actual,
   });

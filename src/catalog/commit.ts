@@ -21,8 +21,8 @@ export interface Commit {
   readonly tensorFiles: readonly TensorFilePlan[];
   readonly smallFiles: readonly SmallFile[];
   readonly snapshot: Snapshot;
-  /** The manifest but for the files. */
-  readonly record: Omit<Manifest, 'files'>;
+  /** The manifest but for the files and the time of the commit. */
+  readonly record: Omit<Manifest, 'files' | 'createdAt'>;
 }
 
 export interface CommitOptions extends WriteOptions {
@@ -60,7 +60,7 @@ export async function commitCheckpoint(commit: Commit, options: CommitOptions): 
     commit.snapshot.assertIntact();
     const started = performance.now();
     options.onProgress?.({ phase: 'commit', bytes: total, totalBytes: total });
-    const manifest: Manifest = { ...commit.record, files: written.files };
+    const manifest: Manifest = { ...commit.record, createdAt: new Date().toISOString(), files: written.files };
     await writeNewFile(path.join(temporary, MANIFEST_NAME), encodeManifest(manifest)); // 6
     await syncDirectory(temporary); // 7
     throwIfAborted(signal, 'The save');

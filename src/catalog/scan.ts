@@ -56,11 +56,15 @@ async function readEntries(directory: string): Promise<Dirent[]> {
   }
 }
 
+function isTensorFile(entry: Dirent): boolean {
+  return !entry.isDirectory() && entry.name.endsWith('.safetensors') && !entry.name.startsWith('.');
+}
+
 /** True for a directory that holds `manifest.json` or a `.safetensors` file. */
 export async function isCheckpointDirectory(directory: string): Promise<boolean> {
   try {
     const entries = await listDirectory(directory);
-    return entries.some(({ name }) => name === MANIFEST_NAME || (name.endsWith('.safetensors') && !name.startsWith('.')));
+    return entries.some((entry) => entry.name === MANIFEST_NAME || isTensorFile(entry));
   } catch (error) {
     // Gone between the listing and the look, by retention of the writer: it is no checkpoint any more.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;

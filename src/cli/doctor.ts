@@ -119,7 +119,7 @@ function nativeWarnings(native: NativeLoad): string[] {
   }
   const remedy =
     process.platform === 'linux'
-      ? 'Install a C++20 compiler, cmake and make, then run "npm rebuild holdfast".'
+      ? 'Run "npm rebuild holdfast --foreground-scripts": it says what is missing.'
       : `There is a native engine for Linux only, not for ${process.platform}.`;
   return [`The native engine cannot be loaded: ${native.reason}. ${loss} ${remedy}`];
 }

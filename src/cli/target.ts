@@ -1,5 +1,5 @@
 /** What a path on the command line leads to. */
-import { readdirSync, realpathSync, statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 
 /** The real path of a directory, so that `latest` is called by its name; files keep the name they were given. */
 export function resolveLink(target: string): string {
@@ -9,9 +9,4 @@ export function resolveLink(target: string): string {
     // Whoever opens it will say what is wrong with it.
     return target;
   }
-}
-
-/** True for a directory that is a checkpoint itself. */
-export function isCheckpoint(directory: string): boolean {
-  return readdirSync(directory).some((name) => name === 'manifest.json' || (name.endsWith('.safetensors') && !name.startsWith('.')));
 }

@@ -16,6 +16,6 @@ export function selectEngine(wanted: EngineName | 'auto' = 'auto'): Engine {
   if (wanted === 'auto') return new PortableEngine();
   throw new HoldfastError(
     'ERR_NATIVE_UNAVAILABLE',
-    `The native engine cannot be loaded: ${native.reason}. Install a C++20 compiler and cmake and run "npm rebuild holdfast", or use engine: "portable".`,
+    `The native engine cannot be loaded: ${native.reason}. Run "npm rebuild holdfast --foreground-scripts": it says what is missing. Or use engine: "portable".`,
   );
 }

@@ -126,7 +126,7 @@ export function assertViewFits(name: string, dtype: Dtype, view: ArrayBufferView
   if (fitting === undefined || fitting.includes(dtype)) return;
   throw new HoldfastError(
     'ERR_INVALID_TENSOR',
-    `Tensor "${name}" is declared ${dtype}, but its data is a ${kind}, which holds ${fitting.join(' or ')}. ` +
+    `Tensor "${name}" is declared ${dtype}, but its data is of class ${kind}, which holds ${fitting.join(' or ')}. ` +
       'Give the matching dtype, or pass the raw bytes as a Uint8Array.',
     { tensors: [name], expected: fitting.join('|'), actual: dtype },
   );

@@ -11,7 +11,7 @@ import { selectEngine } from '../engine/select.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
-import { type CallOptions, checkCallOptions } from './options.js';
+import { assertKnown, assertPath, type CallOptions, checkCallOptions, oneOf } from './options.js';
 
 /** A listed checkpoint. */
 export interface ListedCheckpoint extends CheckpointInfo {
@@ -21,6 +21,7 @@ export interface ListedCheckpoint extends CheckpointInfo {
 
 /** The checkpoints of `directory` in commit order. Throws `ERR_NOT_FOUND`, `ERR_NOT_A_DIRECTORY`. */
 export async function listDirectory(directory: string): Promise<ListedCheckpoint[]> {
+  assertPath('listDirectory', directory);
   const entries = await scanDirectory(path.resolve(directory));
   const { latest, best } = summarize(entries);
   return entries.map((entry) => ({ ...entry.info, best: entry === best, latest: entry === latest }));
@@ -53,6 +54,7 @@ export interface Description {
 
 /** Describes a checkpoint directory or a `.safetensors` file from its headers. */
 export async function describePath(target: string): Promise<Description> {
+  assertPath('describePath', target);
   const isDirectory = await stat(target).then(
     (found) => found.isDirectory(),
     (error: unknown) => {
@@ -122,6 +124,10 @@ export interface VerifyPathOptions extends CallOptions {
 }
 
 /** Verifies a directory of checkpoints, one checkpoint, or a `.safetensors` file (structure only). */
-export async function verifyPath(target: string, { engine = 'auto', ...options }: VerifyPathOptions = {}): Promise<VerifyReport> {
+export async function verifyPath(target: string, given: VerifyPathOptions = {}): Promise<VerifyReport> {
+  assertKnown('verifyPath', given, ['engine', 'signal', 'onProgress']);
+  const { engine = 'auto', ...options } = given;
+  assertPath('verifyPath', target);
+  oneOf('engine', engine, ['auto', 'native', 'portable']);
   return verifyTarget(target, { engine: selectEngine(engine), direct: 'optional', ...checkCallOptions('verifyPath', options) });
 }

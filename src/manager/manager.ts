@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" />
 /** The library's front door. */
 
 import { endianness } from 'node:os';
@@ -9,7 +10,7 @@ import { selectEngine } from '../engine/select.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { prepareDirectory, WriterCore } from './core.js';
-import { type CallOptions, checkCallOptions, type OpenOptions, resolveSettings, type Settings } from './options.js';
+import { assertPath, type CallOptions, checkCallOptions, type OpenOptions, resolveSettings, type Settings } from './options.js';
 import { isRestoreTarget, type Restored, type RestoreTarget, resolveCheckpoint, restoreTarget } from './restore.js';
 import { type PreparedSave, prepareSave, runSave, type SaveResult } from './save.js';
 import { checkRequest, type SaveRequest } from './save-request.js';
@@ -37,9 +38,7 @@ export class CheckpointManager implements AsyncDisposable {
    * also `ERR_NOT_FOUND`.
    */
   static async open(directory: string, options: OpenOptions = {}): Promise<CheckpointManager> {
-    if (typeof directory !== 'string' || directory === '') {
-      throw new HoldfastError('ERR_INVALID_ARGUMENT', 'CheckpointManager.open needs the path of a directory.');
-    }
+    assertPath('CheckpointManager.open', directory);
     if (endianness() !== 'LE') {
       throw new HoldfastError('ERR_UNSUPPORTED', 'Checkpoints are little-endian, and this machine is not. There is no conversion yet.');
     }
@@ -113,6 +112,7 @@ export class CheckpointManager implements AsyncDisposable {
   async verify(target?: string, options: CallOptions = {}): Promise<VerifyReport> {
     this.assertOpen();
     const call = checkCallOptions('verify', options);
+    if (target !== undefined) assertPath('verify', target);
     const what = target === undefined ? this.directory : await resolveCheckpoint(this.directory, target);
     return verifyTarget(what, { engine: this.engine, direct: this.settings.direct, ...call });
   }

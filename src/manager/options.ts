@@ -69,6 +69,17 @@ export function resolveSettings(options: OpenOptions): Settings {
   return { keep: toRules(options.keep), monitor: toMonitor(options), readOnly, engine, direct, maxShardBytes, chunkBytes, verifyWrites };
 }
 
+/** Throws `ERR_INVALID_ARGUMENT` unless `value` is a path. */
+export function assertPath(where: string, value: unknown): asserts value is string {
+  if (typeof value === 'string' && value !== '' && !value.includes('\0')) return;
+  throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where} needs a path, not ${value === '' ? 'an empty string' : show(value)}.`);
+}
+
+/** A value as it stands in messages; never throws. */
+export function show(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : typeof value === 'object' && value !== null ? 'an object' : String(value);
+}
+
 /** Throws `ERR_UNKNOWN_OPTION` for a property that is not in `known`. */
 export function assertKnown(where: string, options: unknown, known: readonly string[]): void {
   if (options === null || typeof options !== 'object') {
@@ -83,11 +94,12 @@ export function assertKnown(where: string, options: unknown, known: readonly str
   }
 }
 
-function oneOf<T>(name: string, value: T, allowed: readonly T[]): void {
+/** Throws unless `value` is one of `allowed`. */
+export function oneOf<T>(name: string, value: T, allowed: readonly T[]): void {
   if (allowed.includes(value)) return;
   throw new HoldfastError(
     'ERR_INVALID_ARGUMENT',
-    `${name} must be one of ${allowed.map((v) => JSON.stringify(v)).join(', ')}, not ${JSON.stringify(value)}.`,
+    `${name} must be one of ${allowed.map((v) => JSON.stringify(v)).join(', ')}, not ${show(value)}.`,
   );
 }
 

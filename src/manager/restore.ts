@@ -124,7 +124,7 @@ async function restoreFirstGood(candidates: readonly CatalogEntry[], context: Re
   const list = skipped.map(({ name, code, message }) => `  ${name}: ${code}: ${message}`).join('\n');
   throw new HoldfastError(
     'ERR_NO_GOOD_CHECKPOINT',
-    `Every one of the ${skipped.length} checkpoints that could be restored from ${context.directory} is damaged:\n${list}\nNothing was deleted or changed. Look at them with "holdfast verify", or start anew in an empty directory.`,
+    `No checkpoint of ${context.directory} can be restored: all that were tried are damaged (${skipped.length}):\n${list}\nNothing was deleted or changed. Look at them with "holdfast verify", or start anew in an empty directory.`,
     { path: context.directory, skipped },
   );
 }

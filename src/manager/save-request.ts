@@ -68,13 +68,15 @@ const KEYS = [
 ] as const;
 
 /** Checks everything that can be checked before memory is touched. */
-export function checkRequest(request: SaveRequest): CheckedRequest {
-  assertKnown('save', request, KEYS);
+export function checkRequest(given: SaveRequest): CheckedRequest {
+  assertKnown('save', given, KEYS);
+  // Asked once: what is checked is what is used, whatever getters the caller's object has.
+  const request: SaveRequest = { ...given };
   count('step', request.step, 0);
   if (request.epoch !== undefined) count('epoch', request.epoch, 0);
   const { contents = 'full' } = request;
   if (contents !== 'full' && contents !== 'weights') {
-    throw new HoldfastError('ERR_INVALID_ARGUMENT', `contents must be "full" or "weights", not ${JSON.stringify(contents)}.`);
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `contents must be "full" or "weights", not ${String(contents)}.`);
   }
   const { tensors, optimizer, ...rest } = request;
   const model = toSources(tensors);
@@ -132,6 +134,9 @@ const RESERVED_NAME = /\.safetensors(\.index\.json)?$|^(state|manifest|registry)
 
 /** Checks the caller's attachments and turns them into bytes. */
 export function checkAttachments(attachments: readonly Attachment[]): { name: string; role: FileRole; bytes: Uint8Array }[] {
+  if (!Array.isArray(attachments)) {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'attachments must be, or give, a list of { name, data }.');
+  }
   const seen = new Set<string>();
   return attachments.map((attachment) => {
     const { name, data } = attachment ?? {};

@@ -128,7 +128,7 @@ function describe(
   entries: readonly CatalogEntry[],
   engine: Engine,
   settings: Settings,
-): Omit<Manifest, 'files'> {
+): Omit<Manifest, 'files' | 'createdAt'> {
   return {
     runId: core.runId,
     sequence: core.takeSequence(entries),
@@ -137,7 +137,6 @@ function describe(
     ...(epoch === undefined ? {} : { epoch }),
     metrics,
     ...(settings.monitor === undefined ? {} : { monitor: settings.monitor }),
-    createdAt: new Date().toISOString(),
     software: { ...SOFTWARE, engine: engine.name, ...software },
   };
 }

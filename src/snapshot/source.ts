@@ -57,12 +57,20 @@ export function toSources(tensors: TensorInputs): Source[] {
   if (tensors === null || typeof tensors !== 'object') {
     throw new HoldfastError('ERR_INVALID_ARGUMENT', `tensors must be a list of tensors or a record by name, not ${typeOf(tensors)}.`);
   }
-  const list = Symbol.iterator in tensors ? [...tensors] : Object.entries(tensors).map(([name, tensor]) => ({ ...tensor, name }));
+  const list = Symbol.iterator in tensors ? [...tensors] : Object.entries(tensors).map(([name, tensor]) => named(name, tensor));
   return list.map((tensor, index) => toSource(tensor, index));
 }
 
+function named(name: string, tensor: Omit<TensorInput, 'name'>): TensorInput {
+  if (tensor !== null && typeof tensor === 'object' && !ArrayBuffer.isView(tensor)) return { ...tensor, name };
+  throw new HoldfastError(
+    'ERR_INVALID_ARGUMENT',
+    `tensors[${JSON.stringify(name)}] must be { dtype, shape, data }, not ${typeOf(tensor)}.`,
+  );
+}
+
 function toSource(input: TensorInput, index: number): Source {
-  if (input === null || typeof input !== 'object') {
+  if (input === null || typeof input !== 'object' || Array.isArray(input)) {
     throw new HoldfastError('ERR_INVALID_ARGUMENT', `tensors[${index}] must be { name, dtype, shape, data }, not ${typeOf(input)}.`);
   }
   const { name, dtype, shape, data, stable = false } = input;
@@ -72,12 +80,20 @@ function toSource(input: TensorInput, index: number): Source {
     throw new HoldfastError('ERR_UNKNOWN_OPTION', `Tensor ${label} has the unknown property "${key}"; known are ${[...KEYS].join(', ')}.`);
   }
   if (!isDtype(dtype)) {
-    throw invalid(label, name, `has the dtype ${JSON.stringify(dtype)}; known are ${DTYPES.join(', ')}`);
+    throw invalid(
+      label,
+      name,
+      `has the dtype ${typeof dtype === 'string' ? JSON.stringify(dtype) : String(dtype)}; known are ${DTYPES.join(', ')}`,
+    );
   }
   // Copied first: what is checked is what is used, and holes become visible.
   const dimensions: unknown[] | undefined = Array.isArray(shape) ? Array.from(shape) : undefined;
   if (!dimensions?.every((size) => Number.isSafeInteger(size) && (size as number) >= 0)) {
-    throw invalid(label, name, `has the shape ${JSON.stringify(shape)}, which is not a list of non-negative integers`);
+    throw invalid(
+      label,
+      name,
+      `has the shape ${dimensions === undefined ? String(shape) : `[${dimensions.map(String).join(', ')}]`}, which is not a list of non-negative integers`,
+    );
   }
   if (typeof stable !== 'boolean') throw invalid(label, name, `has stable: ${String(stable)}; give true or false`);
   if (ArrayBuffer.isView(data)) assertViewFits(name, dtype, data);
@@ -137,5 +153,6 @@ function invalid(label: string, name: unknown, what: string): HoldfastError {
 function typeOf(value: unknown): string {
   if (value === null) return 'null';
   if (typeof value !== 'object') return value === undefined ? 'undefined' : `a ${typeof value}`;
-  return `a ${(value as { constructor?: { name?: string } }).constructor?.name ?? 'object'}`;
+  const name = (value as { constructor?: { name?: string } }).constructor?.name ?? 'object';
+  return `${/^[AEIOU]/i.test(name) && !/^U/.test(name) ? 'an' : 'a'} ${name}`;
 }

@@ -1,8 +1,8 @@
 /** Requests, rules, streams and surroundings that mean no good, or just happen. */
-import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { verifyPath } from '../../src/manager/describe.js';
+import { describePath, listDirectory, verifyPath } from '../../src/manager/describe.js';
 import { CheckpointManager } from '../../src/manager/manager.js';
 import type { SaveRequest } from '../../src/manager/save-request.js';
 import { keep, type RetentionRule } from '../../src/policy/retention.js';
@@ -212,4 +212,51 @@ test.skipIf(process.platform !== 'linux')('a place where nothing can be made is 
   const error = await CheckpointManager.open('/proc/holdfast/deep').catch((caught) => caught);
   expect(error.code).toMatch(/^ERR_/);
   expect(existsSync('/proc/holdfast')).toBe(false);
+});
+
+test('slips of the hand are told as such', async () => {
+  const manager = await openManager(freshDirectory());
+  for (const target of ['', null, 5, {}]) await rejection(manager.verify(target as never), 'ERR_INVALID_ARGUMENT');
+  for (const target of ['', undefined, 5]) {
+    await rejection(verifyPath(target as never), 'ERR_INVALID_ARGUMENT');
+    await rejection(describePath(target as never), 'ERR_INVALID_ARGUMENT');
+    await rejection(listDirectory(target as never), 'ERR_INVALID_ARGUMENT');
+  }
+  await rejection(verifyPath(manager.directory, { engine: 'x' as never }), 'ERR_INVALID_ARGUMENT');
+  await rejection(CheckpointManager.open(manager.directory, { engine: 1n as never }), 'ERR_INVALID_ARGUMENT');
+  const wrong = { x: new Float32Array(3) } as never;
+  expect((await rejection(manager.save({ step: 1, tensors: wrong }), 'ERR_INVALID_ARGUMENT')).message).toContain('{ dtype, shape, data }');
+  await rejection(manager.save({ ...smallRequest(1), attachments: (() => 5) as never }), 'ERR_INVALID_ARGUMENT');
+  await rejection(
+    manager.save({ step: 1, tensors: { x: { dtype: 1n, shape: [1n], data: new Uint8Array(1) } } as never }),
+    'ERR_INVALID_TENSOR',
+  );
+  let asked = 0;
+  const moody = Object.defineProperty({ ...smallRequest(1) }, 'step', { enumerable: true, get: () => (asked++ === 0 ? 7 : -5) });
+  await manager.save(moody);
+  expect((await manager.restore())?.info.step).toBe(7);
+});
+
+test('a directory that only looks like a tensor file makes no checkpoint', async () => {
+  const directory = freshDirectory();
+  mkdirSync(path.join(directory, 'run', 'x.safetensors'), { recursive: true });
+  const manager = await openManager(directory);
+  expect(await manager.restore()).toBe(null);
+});
+
+test('the time of a checkpoint is that of its commit; a cut names the tensors that it hits', async () => {
+  const manager = await openManager(freshDirectory());
+  const data = {
+    byteLength: 1,
+    async *[Symbol.asyncIterator]() {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      yield new Uint8Array(1);
+    },
+  };
+  const before = Date.now();
+  const whole = { dtype: 'U8', shape: [1], data: new Uint8Array(1) } as const;
+  const { path: saved } = await manager.save({ step: 1, tensors: { a: whole, b: { dtype: 'U8', shape: [1], data } } });
+  expect(Date.parse((await manager.restore())?.info.createdAt ?? '')).toBeGreaterThanOrEqual(before + 290);
+  truncateSync(path.join(saved, 'model.safetensors'), 4097);
+  expect((await manager.verify()).problems.map(({ code, tensors }) => [code, tensors])).toEqual([['ERR_TRUNCATED', ['b']]]);
 });

@@ -72,9 +72,10 @@ async function printTable(directory: string, checkpoints: readonly ListedCheckpo
 }
 
 async function printEmpty(directory: string): Promise<void> {
-  const { isCheckpoint } = await import('../target.js');
+  const { isCheckpointDirectory } = await import('../../catalog/scan.js');
   const shown = escapeText(directory);
-  if (isCheckpoint(directory)) print(`There are no checkpoints in ${shown}: it is one itself. Try "holdfast inspect ${shown}".`);
+  if (await isCheckpointDirectory(directory))
+    print(`There are no checkpoints in ${shown}: it is one itself. Try "holdfast inspect ${shown}".`);
   else print(`There are no checkpoints in ${shown} yet.`);
 }
 
@@ -91,7 +92,7 @@ function columnsFor(checkpoints: readonly ListedCheckpoint[], now: number): Colu
   return [
     { title: ' ', value: ({ best, status }) => (status === 'damaged' ? '!' : best ? '*' : ' ') },
     { title: 'CHECKPOINT', value: ({ name }) => escapeText(name), shortest: 16 },
-    { title: 'STEP', value: ({ step }) => integer(step), align: 'right', dispensable: 90 },
+    { title: 'STEP', value: ({ step }) => integer(step), align: 'right', dispensable: 40 },
     { title: 'EPOCH', value: ({ epoch }) => integer(epoch), align: 'right', dispensable: 91 },
     ...metricColumns(checkpoints),
     { title: 'SIZE', value: ({ bytes }) => (bytes === null ? '' : formatBytes(bytes)), align: 'right' },
