@@ -92,7 +92,7 @@ function columnsFor(checkpoints: readonly ListedCheckpoint[], now: number): Colu
   return [
     { title: ' ', value: ({ best, status }) => (status === 'damaged' ? '!' : best ? '*' : ' ') },
     { title: 'CHECKPOINT', value: ({ name }) => escapeText(name), shortest: 16 },
-    { title: 'STEP', value: ({ step }) => integer(step), align: 'right', dispensable: 40 },
+    { title: 'STEP', value: ({ step }) => integer(step), align: 'right', dispensable: 90 },
     { title: 'EPOCH', value: ({ epoch }) => integer(epoch), align: 'right', dispensable: 91 },
     ...metricColumns(checkpoints),
     { title: 'SIZE', value: ({ bytes }) => (bytes === null ? '' : formatBytes(bytes)), align: 'right' },
