@@ -6,6 +6,7 @@ const CORPUS = ['test/corpus.test.ts'];
 const RESTORE = ['test/manager/restore.test.ts'];
 const SAVING = ['test/manager/saving.test.ts'];
 const LOCK = ['test/catalog/lock.test.ts'];
+const HOSTILE = ['test/manager/hostile.test.ts'];
 const PLACES = ['test/faults/places.test.ts'];
 
 /** Mutants of the TypeScript. */
@@ -107,7 +108,7 @@ export const TYPESCRIPT = [
   {
     name: 'the look at free space',
     file: 'src/catalog/commit.ts',
-    find: 'if (free >= bytes + SPARE_BYTES) return;',
+    find: 'if (free === undefined || free >= bytes + SPARE_BYTES) return;',
     replace: 'return;',
     tests: PLACES,
   },
@@ -275,8 +276,8 @@ export const TYPESCRIPT = [
   {
     name: 'retention keeps the best',
     file: 'src/policy/retention.ts',
-    find: 'if (best !== undefined) wanted.add(best);',
-    replace: '',
+    find: '[newest, newestFull, best]',
+    replace: '[newest, newestFull]',
     tests: SAVING,
   },
   {
@@ -285,5 +286,40 @@ export const TYPESCRIPT = [
     find: 'const good = entries.filter(isGood);',
     replace: 'const good = entries.filter((entry) => entry.manifest !== undefined) as GoodEntry[];',
     tests: SAVING,
+  },
+  {
+    name: 'retention keeps the newest, whatever the rules say',
+    file: 'src/policy/retention.ts',
+    find: '[newest, newestFull, best]',
+    replace: '[best]',
+    tests: HOSTILE,
+  },
+  {
+    name: 'the answer of a retention rule is checked',
+    file: 'src/policy/retention.ts',
+    find: 'if (Array.isArray(wanted) && wanted.every((entry) => entries.includes(entry))) return wanted;',
+    replace: 'if (wanted !== null) return Array.isArray(wanted) ? wanted : [];',
+    tests: HOSTILE,
+  },
+  {
+    name: 'retention spares files that no manifest lists',
+    file: 'src/catalog/remove.ts',
+    find: 'if (foreign.length > 0) {',
+    replace: 'if (false) {',
+    tests: HOSTILE,
+  },
+  {
+    name: 'running out of descriptors is not damage',
+    file: 'src/engine/system-error.ts',
+    find: "  'ERR_RESOURCES',\n  'ERR_INTERNAL',\n  'ERR_INVALID_ARGUMENT',",
+    replace: "  'ERR_INTERNAL',\n  'ERR_INVALID_ARGUMENT',",
+    tests: HOSTILE,
+  },
+  {
+    name: 'a stuck stream can be aborted',
+    file: 'src/catalog/write-files.ts',
+    find: "await untilAborted(iterator.next(), signal, 'The save')",
+    replace: 'await iterator.next()',
+    tests: HOSTILE,
   },
 ];
