@@ -4,25 +4,39 @@ import path from 'node:path';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { MANIFEST_NAME } from '../format/names.js';
-import { listDirectory } from '../storage/local.js';
+import { exists, listDirectory } from '../storage/local.js';
 import { type CatalogEntry, inspectDirectory, isGood } from './checkpoint.js';
 import type { ManifestCache } from './manifest-cache.js';
 
+/** How often a directory is listed again because something went away while it was looked at. */
+const MAX_ATTEMPTS = 20;
+
 /**
- * Every checkpoint of `directory`, oldest commit first. Those whose manifest cannot be read come last: they
- * may be the newest, and whoever falls back past them must say so. `cache` spares reading manifests again. Throws `ERR_NOT_FOUND` or `ERR_NOT_A_DIRECTORY`.
+ * Every checkpoint of `directory`, oldest commit first. Those whose manifest cannot be read come last: they may be the newest,
+ * and whoever falls back past them must say so. `cache` spares reading manifests again. Throws `ERR_NOT_FOUND` or
+ * `ERR_NOT_A_DIRECTORY`.
  */
 export async function scanDirectory(directory: string, cache?: ManifestCache): Promise<CatalogEntry[]> {
+  for (let attempt = 1; ; attempt++) {
+    const { entries, vanished } = await scanOnce(directory, cache);
+    // Retention of a running writer takes a checkpoint away only after a newer one is there: the listing was older than
+    // that, and without another look the directory might even seem to be empty.
+    if (!vanished || attempt >= MAX_ATTEMPTS) return entries.sort(bySequence);
+  }
+}
+
+async function scanOnce(directory: string, cache: ManifestCache | undefined): Promise<{ entries: CatalogEntry[]; vanished: boolean }> {
   const entries: CatalogEntry[] = [];
+  let vanished = false;
   for (const entry of await readEntries(directory)) {
     if (!entry.isDirectory() || entry.name.startsWith('.') || NEVER_CHECKPOINTS.has(entry.name)) continue;
     const candidate = path.join(directory, entry.name);
-    if (!(await mayBeCheckpoint(candidate))) continue;
-    const found = await inspectDirectory(candidate, cache);
-    // What looks damaged may only have gone away meanwhile, by the retention of a running writer.
-    if (isGood(found) || (await mayBeCheckpoint(candidate))) entries.push(found);
+    const found = (await mayBeCheckpoint(candidate)) ? await inspectDirectory(candidate, cache) : undefined;
+    // What looks damaged, or like no checkpoint, may only have gone away meanwhile.
+    if (found !== undefined && (isGood(found) || (await mayBeCheckpoint(candidate)))) entries.push(found);
+    else vanished ||= !(await exists(candidate));
   }
-  return entries.sort(bySequence);
+  return { entries, vanished };
 }
 
 /** Directories that file systems keep at their root, readable by root only. */

@@ -36,7 +36,7 @@ export interface RestoreContext extends Omit<ReadCheckpointOptions, 'load'> {
 }
 
 /** Retention of a running writer may take a checkpoint away under a reader; how often to choose again. */
-const MAX_RESCANS = 5;
+const MAX_RESCANS = 20;
 
 /** Restores `target`; `null` only where `latest` or `best` is asked for and there is no checkpoint at all. */
 export async function restoreTarget(target: RestoreTarget, context: RestoreContext): Promise<Restored | null> {

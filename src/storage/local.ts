@@ -121,6 +121,14 @@ export async function regularFileBytes(file: string): Promise<number | undefined
   }
 }
 
+/** Whether anything has that name. */
+export async function exists(file: string): Promise<boolean> {
+  return lstat(file).then(
+    () => true,
+    () => false,
+  );
+}
+
 /** The directory's entries; ENOENT and ENOTDIR as the operating system says them. */
 export function listDirectory(directory: string): Promise<Dirent[]> {
   return readdir(directory, { withFileTypes: true });

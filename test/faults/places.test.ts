@@ -152,7 +152,7 @@ test('reading what another process is retaining away gives a good checkpoint eve
   const writer = startNode(script, [directory]);
   await new Promise((resolve) => writer.stdout?.once('data', resolve));
   const reader = await openManager(directory, { readOnly: true });
-  for (let i = 0; i < 150; i++) {
+  for (let i = 0; i < 400; i++) {
     const restored = await reader.restore();
     const { step } = restored?.info ?? {};
     const data = restored?.tensors.get('x')?.data as Int32Array;
