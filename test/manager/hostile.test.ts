@@ -98,8 +98,13 @@ describe.each(ENGINES)('streams, %s engine', (engine) => {
   test('a stream that never answers can be aborted, and so can what waits behind it', async () => {
     const directory = freshDirectory();
     const manager = await openManager(directory, { engine });
+    let reach = () => {};
+    const reached = new Promise<void>((resolve) => {
+      reach = resolve;
+    });
     const stuck = streamOf(async function* () {
       yield new Uint8Array(1);
+      reach();
       await new Promise(() => {});
     });
     const first = new AbortController();
@@ -109,6 +114,7 @@ describe.each(ENGINES)('streams, %s engine', (engine) => {
     const last = manager.save(smallRequest(3));
     second.abort();
     await rejection(queued, 'ERR_ABORTED');
+    await reached;
     first.abort();
     await rejection(stalled, 'ERR_ABORTED');
     expect((await last).sequence).toBeGreaterThan(0);

@@ -128,7 +128,16 @@ function vitest(tests, testName) {
   const name = testName === undefined ? [] : ['-t', testName.replaceAll(' > ', ' ')];
   return run(
     process.execPath,
-    ['node_modules/vitest/vitest.mjs', 'run', '--typecheck.enabled=false', '--bail=1', ...tests, ...name],
+    [
+      'node_modules/vitest/vitest.mjs',
+      'run',
+      '--typecheck.enabled=false',
+      '--bail=1',
+      '--testTimeout=30000',
+      '--hookTimeout=30000',
+      ...tests,
+      ...name,
+    ],
     copy,
     { HOLDFAST_KILLS: '20' },
   );
