@@ -1,5 +1,4 @@
 /** Removes a checkpoint so that a crash half-way leaves nothing that looks like one. */
-
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { HoldfastError } from '../errors.js';

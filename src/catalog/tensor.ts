@@ -1,6 +1,6 @@
 /** A tensor that was read back. */
 import { HoldfastError } from '../errors.js';
-import { arrayClassOf, bitsOf, type Dtype, type TensorArray } from '../format/dtype.js';
+import { arrayClassOf, type Dtype, type TensorArray } from '../format/dtype.js';
 
 /** Node.js 20 limits a view to 2^32 elements; beyond that a tensor comes in several views. */
 const MAX_VIEW_ELEMENTS = 2 ** 32 - 1;
@@ -45,10 +45,5 @@ export class RestoredTensor {
       parts.push(new ArrayClass(this.buffer, at * size, Math.min(PART_ELEMENTS, elements - at)));
     }
     return parts;
-  }
-
-  /** Bits of one element. */
-  get bitsPerElement(): number {
-    return bitsOf(this.dtype);
   }
 }

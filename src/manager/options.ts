@@ -11,8 +11,8 @@ import { keep, type RetentionRule } from '../policy/retention.js';
 /** Options of `CheckpointManager.open`. */
 export interface OpenOptions {
   /**
-   * Which checkpoints stay when a new one was committed: any that one of the rules wants. The newest
-   * full one, the best one and damaged ones always stay. Default `keep.last(5)`.
+   * Which checkpoints stay when a new one was committed: any that one of the rules wants. The newest one, the
+   * newest full one, the best one and damaged ones always stay. Default `keep.last(5)`.
    */
   readonly keep?: RetentionRule | readonly RetentionRule[];
   /** The metric that decides which checkpoint is best. Default `val_loss`, or `loss` where there is none. */

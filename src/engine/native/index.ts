@@ -50,8 +50,10 @@ class NativeMemory implements HeldMemory {
   }
 
   private pinWhole(buffer: ArrayBuffer, { byteOffset, byteLength }: MemoryRange): Pin {
+    // Pinned first: where that fails, nothing was done to the caller's buffer.
+    const handle = this.addon.pin(buffer, true);
     keepInPlace(buffer);
-    return { handle: this.addon.pin(buffer, true), byteOffset, byteLength };
+    return { handle, byteOffset, byteLength };
   }
 
   private pinShared(buffer: SharedArrayBuffer, { byteOffset, byteLength }: MemoryRange): Pin[] {
