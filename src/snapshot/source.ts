@@ -6,9 +6,22 @@ import { HoldfastError } from '../errors.js';
 import { assertViewFits, DTYPES, type Dtype, isDtype } from '../format/dtype.js';
 import type { TensorSpec } from '../format/layout.js';
 
-/** Data that is produced while it is saved: chunks of any size, `byteLength` bytes in all. */
+/**
+ * Data that is produced while it is saved: chunks of any size, `byteLength` bytes in all. It is read on the thread that called `save`, piece
+ * by piece, with a turn of the event loop between.
+ */
 export interface StreamedData extends AsyncIterable<Uint8Array> {
   readonly byteLength: number;
+  /**
+   * The caller promises that nobody writes to a chunk's memory again: it is then not copied, and held until it is written.
+   * Default false: the memory of a chunk may be used again as soon as the next one is asked for.
+   */
+  readonly fresh?: boolean | undefined;
+  /**
+   * Called once when an accepted save is over, whatever became of it, even if the stream was never read: the place to let go what
+   * the stream reads from. Not called when the request itself is refused. What it throws becomes a warning of the process.
+   */
+  release?(): void;
 }
 
 /** The bytes of a tensor, in little-endian order, without holes. */
@@ -48,6 +61,10 @@ export interface MemorySource {
 export interface StreamSource {
   readonly kind: 'stream';
   readonly stream: AsyncIterable<Uint8Array>;
+  /** Chunks need not be copied. */
+  readonly fresh: boolean;
+  /** To be called once, when the save is over. */
+  readonly release: (() => void) | undefined;
 }
 
 const KEYS: ReadonlySet<string> = new Set(['name', 'dtype', 'shape', 'data', 'stable']);
@@ -114,13 +131,25 @@ function toData(data: TensorData, stable: boolean, label: string, name: string):
     if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
       throw invalid(label, name, 'is an AsyncIterable without a byteLength; give the number of bytes that it will produce');
     }
-    return { data: { kind: 'stream', stream: data }, byteLength };
+    return { data: { kind: 'stream', stream: data, fresh: isFresh(data, label, name), release: releaseOf(data, label, name) }, byteLength };
   }
   throw invalid(
     label,
     name,
     `has data that is ${typeOf(data)}; give an ArrayBuffer, a view of one, or an AsyncIterable of chunks with a byteLength`,
   );
+}
+
+function isFresh({ fresh = false }: StreamedData, label: string, name: string): boolean {
+  if (typeof fresh === 'boolean') return fresh;
+  throw invalid(label, name, `has data with fresh: ${String(fresh)}; give true or false`);
+}
+
+function releaseOf(data: StreamedData, label: string, name: string): (() => void) | undefined {
+  const { release } = data;
+  if (release === undefined) return undefined;
+  if (typeof release !== 'function') throw invalid(label, name, 'has data whose release is not a function');
+  return () => release.call(data);
 }
 
 function memory(
