@@ -14,6 +14,11 @@ export const ERROR_CODES = {
   ERR_SOURCE_CHANGED: 'the memory of a tensor was detached, transferred or resized before it was saved',
   ERR_SOURCE_LENGTH: 'an AsyncIterable gave more or fewer bytes than its byteLength',
   ERR_ABORTED: "the caller's AbortSignal fired",
+  ERR_REPLACED: 'a newer save took the place of this one before it was written (whenBusy: "replace")',
+  ERR_SAVE_FAILED: 'an earlier asynchronous save failed and nobody had listened; `cause` says why',
+  ERR_DEADLINE: 'close gave up at its deadline; `unwritten` says which saves were not written',
+  ERR_WORKER: 'the worker thread that was writing a checkpoint died',
+  ERR_MEMORY_BUDGET: 'copies of tensors would hold more memory than memoryBudgetBytes allows',
   ERR_CLOSED: 'the manager was closed',
   ERR_READ_ONLY: 'the manager was opened read-only',
   ERR_LOCKED: 'another writer holds the directory',
@@ -86,6 +91,8 @@ export interface ErrorDetails {
   readonly skipped?: readonly SkippedCheckpoint[];
   /** For `ERR_LOCKED`: who holds the directory. */
   readonly holder?: unknown;
+  /** For `ERR_DEADLINE`: the steps whose saves were given up, in the order of the calls. */
+  readonly unwritten?: readonly number[];
   readonly cause?: unknown;
 }
 
@@ -105,6 +112,7 @@ export class HoldfastError extends Error {
   declare readonly syscall?: string;
   declare readonly skipped?: readonly SkippedCheckpoint[];
   declare readonly holder?: unknown;
+  declare readonly unwritten?: readonly number[];
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     const { cause, ...fields } = details;

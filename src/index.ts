@@ -18,13 +18,19 @@ export {
   type VerifyPathOptions,
   verifyPath,
 } from './manager/describe.js';
-export { CheckpointManager } from './manager/manager.js';
-export type { CallOptions, OpenOptions } from './manager/options.js';
+export type { ManagerEvents, PreemptionReport } from './manager/events.js';
+export { CheckpointManager, type CloseOptions } from './manager/manager.js';
+export type { CallOptions, OpenOptions, Priority, WhenBusy } from './manager/options.js';
+export type { PreemptionHandle, PreemptionOptions } from './manager/preemption.js';
 export type { Restored, RestoreTarget } from './manager/restore.js';
-export type { SaveResult } from './manager/save.js';
-export type { Attachment, SaveRequest } from './manager/save-request.js';
+export type { SaveResult, SaveSeconds } from './manager/save.js';
+export type { AsyncSaveRequest, Attachment, SaveRequest } from './manager/save-request.js';
+export type { PendingSave, SaveCounts } from './manager/saver.js';
 export type { MetricMode } from './policy/best.js';
 export type { PolicyEntry } from './policy/entry.js';
+export type { PreemptionDecision } from './policy/preemption.js';
 export { keep, type RetentionRule } from './policy/retention.js';
+export type { SaveEvent, SaverEvents } from './saver/events.js';
+export type { AcceptedSave, SkippedSave } from './saver/pending.js';
 export type { StreamedData, TensorData, TensorInput, TensorInputs } from './snapshot/source.js';
 export { VERSION } from './version.js';

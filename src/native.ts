@@ -73,6 +73,24 @@ export interface NativeReadOptions {
   readonly abort: number;
 }
 
+/** What a native call reads before it returns. Views of kinds that Node-API does not know (Float16Array) are refused. */
+export type NativeMemoryLike = ArrayBuffer | SharedArrayBuffer | ArrayBufferView;
+
+/** What the addon holds at the moment, in the whole process. */
+export interface NativeStats {
+  /** Without the arenas. */
+  readonly pins: number;
+  readonly writers: number;
+  readonly readers: number;
+  readonly abortTokens: number;
+  readonly stagingBytes: number;
+  /** Arenas whose memory is still there, released ones included. */
+  readonly arenas: number;
+  /** Their address space in bytes, each rounded up to whole pages and to 2 MiB at least. */
+  readonly arenaBytes: number;
+  readonly threads: number;
+}
+
 /**
  * What the addon exports. Sizes and offsets are numbers (safe integers, bytes); handles are positive
  * integers into process-global tables, so they can be posted to a worker. Failures are Errors with
@@ -91,8 +109,8 @@ export interface NativeAddon {
   /** `path` is an existing directory (or file) of the file system in question. */
   probe(path: string): NativeProbe;
   ioUring(): { available: boolean; reason: string };
-  /** renameat2(RENAME_NOREPLACE); EEXIST if `to` exists. EINVAL/ENOSYS where the file system can't. */
-  renameNoReplace(from: string, to: string): void;
+  /** renameat2(RENAME_NOREPLACE), off the JavaScript thread; EEXIST if `to` exists. EINVAL/ENOSYS where the file system can't. */
+  renameNoReplace(from: string, to: string): Promise<void>;
   /** Opens `path` (no creation, no symlink) and takes an exclusive open-file-description lock; EAGAIN if held. */
   lockFile(path: string): number;
   unlockFile(lock: number): void;
@@ -107,7 +125,42 @@ export interface NativeAddon {
   isIntact(pin: number): boolean;
   unpin(pin: number): void;
   /** Live counts, for leak tests. */
-  stats(): { pins: number; writers: number; readers: number; abortTokens: number; stagingBytes: number; threads: number };
+  stats(): NativeStats;
+  /**
+   * Nice value, 0 to 19, of the calling thread and of every thread that it starts from now on. EACCES or EPERM where it would
+   * raise a priority that was lowered before and the process may not do that.
+   */
+  setThreadNice(nice: number): void;
+
+  /**
+   * Memory of the addon's own for snapshots that must be copied: anonymous, aligned to 2 MiB, of huge pages where the kernel gives
+   * them, zero and not touched yet. Throws ENOMEM where the operating system does not promise as much. The handle is also a pin
+   * handle: `write` in any thread of the process takes ranges of it. Only the environment that created it may use it otherwise
+   * (ERR_INVALID_ARGUMENT), and it goes with it: writes that still read from it then fail with ERR_SOURCE_CHANGED.
+   */
+  createArena(bytes: number): number;
+  /**
+   * Faults every page in, on native threads, so that the first copy costs no page faults; what the arena holds stays. Rejects with
+   * ERR_ABORTED once the arena is released.
+   */
+  prefaultArena(arena: number): Promise<void>;
+  /**
+   * Copies by several threads and returns when all is done. `ranges`: four numbers each: index into `buffers`, byte offset in that
+   * buffer or view, byte length, byte offset in the arena; the last two must not overlap between ranges. Before the first
+   * byte is copied it throws ERR_INVALID_ARGUMENT if a range reaches beyond its buffer or the arena, and ERR_SOURCE_CHANGED if any
+   * of `buffers` is detached, whether a range names it or not.
+   */
+  copyToArena(arena: number, buffers: readonly NativeMemoryLike[], ranges: Float64Array): void;
+  /**
+   * Forgets the handle at once and lets the memory go as soon as no native thread uses it any more: writes that were given ranges
+   * of it go on.
+   */
+  releaseArena(arena: number): void;
+  /**
+   * CRC32C of each range, by several threads, when it returns; 0 for an empty one. `ranges`: three numbers each: index into
+   * `buffers`, byte offset in that buffer or view, byte length. Throws like `copyToArena`.
+   */
+  crc32cOfRanges(buffers: readonly NativeMemoryLike[], ranges: Float64Array): Uint32Array;
 
   createAbortToken(): number;
   abort(token: number): void;

@@ -7,6 +7,7 @@
 #include "binding/arguments.h"
 #include "binding/errors.h"
 #include "binding/handles.h"
+#include "core/arena.h"
 #include "core/counters.h"
 #include "core/crc32c.h"
 #include "core/pin_table.h"
@@ -56,6 +57,7 @@ Napi::Value Addon::Async(Info info) {
 Addon::Addon(Napi::Env env, Napi::Object exports) {
   environment_ = Environment::Create(env);
   resizable_ = FindGetter(env, "ArrayBuffer", "resizable");
+  data_view_ = Napi::Persistent(env.Global().Get("DataView").As<Napi::Function>());
   growable_ = FindGetter(env, "SharedArrayBuffer", "growable");
   DefineAddon(
       exports,
@@ -66,7 +68,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
           InstanceMethod("crc32cCombine", &Addon::Sync<&Addon::Crc32cCombined>),
           InstanceMethod("probe", &Addon::Sync<&Addon::ProbePath>),
           InstanceMethod("ioUring", &Addon::Sync<&Addon::IoUring>),
-          InstanceMethod("renameNoReplace", &Addon::Sync<&Addon::Rename>),
+          InstanceMethod("renameNoReplace", &Addon::Async<&Addon::Rename>),
           InstanceMethod("lockFile", &Addon::Sync<&Addon::Lock>),
           InstanceMethod("unlockFile", &Addon::Sync<&Addon::Unlock>),
           InstanceMethod("pin", &Addon::Sync<&Addon::PinMemory>),
@@ -76,6 +78,12 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
           InstanceMethod("createAbortToken", &Addon::Sync<&Addon::CreateAbortToken>),
           InstanceMethod("abort", &Addon::Sync<&Addon::Abort>),
           InstanceMethod("releaseAbortToken", &Addon::Sync<&Addon::ReleaseAbortToken>),
+          InstanceMethod("setThreadNice", &Addon::Sync<&Addon::SetNice>),
+          InstanceMethod("createArena", &Addon::Sync<&Addon::CreateArena>),
+          InstanceMethod("prefaultArena", &Addon::Async<&Addon::PrefaultArena>),
+          InstanceMethod("copyToArena", &Addon::Sync<&Addon::CopyToArena>),
+          InstanceMethod("releaseArena", &Addon::Sync<&Addon::ReleaseArena>),
+          InstanceMethod("crc32cOfRanges", &Addon::Sync<&Addon::Crc32cOfMemoryRanges>),
           InstanceMethod("openWriter", &Addon::Async<&Addon::OpenWriter>),
           InstanceMethod("write", &Addon::Async<&Addon::Write>),
           InstanceMethod("finishWriter", &Addon::Async<&Addon::FinishWriter>),
@@ -151,8 +159,12 @@ Napi::Value Addon::IoUring(Info info) {
 Napi::Value Addon::Rename(Info info) {
   const std::string from = ToPath(info[0], "from");
   const std::string to = ToPath(info[1], "to");
-  ThrowIfError(info.Env(), RenameNoReplace(from, to));
-  return info.Env().Undefined();
+  return environment_->Spawn(
+      info.Env(),
+      [from, to]() -> Outcome {
+        return {RenameNoReplace(from, to), nullptr};
+      },
+      nullptr);
 }
 
 Napi::Value Addon::Lock(Info info) {
@@ -182,6 +194,8 @@ Napi::Value Addon::Stats(Info info) {
   set("readers", static_cast<double>(Handles::Global().readers()));
   set("abortTokens", static_cast<double>(AbortTable::Global().size()));
   set("stagingBytes", static_cast<double>(counters().staging_bytes.load()));
+  set("arenas", static_cast<double>(ArenaTable::Global().size()));
+  set("arenaBytes", static_cast<double>(counters().arena_bytes.load()));
   set("threads", static_cast<double>(counters().threads.load()));
   return stats;
 }
@@ -202,6 +216,11 @@ Napi::Value Addon::ReleaseAbortToken(Info info) {
   if (!AbortTable::Global().Release(ToInteger(info[0], "token"))) {
     ThrowInvalid(info.Env(), "token is not a live abort token");
   }
+  return info.Env().Undefined();
+}
+
+Napi::Value Addon::SetNice(Info info) {
+  ThrowIfError(info.Env(), SetThreadNice(static_cast<int>(ToInteger(info[0], "nice", 19))));
   return info.Env().Undefined();
 }
 

@@ -33,11 +33,19 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value CreateAbortToken(Info info);
   Napi::Value Abort(Info info);
   Napi::Value ReleaseAbortToken(Info info);
+  Napi::Value SetNice(Info info);
 
   // pins.cc
   Napi::Value PinMemory(Info info);
   Napi::Value IsIntact(Info info);
   Napi::Value Unpin(Info info);
+
+  // arenas.cc
+  Napi::Value CreateArena(Info info);
+  Napi::Value PrefaultArena(Info info);
+  Napi::Value CopyToArena(Info info);
+  Napi::Value ReleaseArena(Info info);
+  Napi::Value Crc32cOfMemoryRanges(Info info);
 
   // streams.cc
   Napi::Value OpenWriter(Info info);
@@ -58,6 +66,8 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value Async(Info info);
 
   std::shared_ptr<Environment> environment_;
+  // The constructor, as it was when the addon was loaded.
+  Napi::FunctionReference data_view_;
   // The getters of ArrayBuffer.prototype.resizable and SharedArrayBuffer.prototype.growable; empty
   // where the engine has none.
   Napi::FunctionReference resizable_;

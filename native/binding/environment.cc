@@ -8,6 +8,7 @@
 #include "binding/errors.h"
 #include "binding/handles.h"
 #include "core/abort.h"
+#include "core/arena.h"
 #include "core/counters.h"
 #include "core/pin_table.h"
 #include "core/thread_engine.h"
@@ -190,6 +191,7 @@ void Environment::Close() {
   stops.clear();
   Handles::Global().CloseOwner(id_);
   PinTable::Global().WaitUntilUnused(id_);
+  ArenaTable::Global().CloseOwner(id_);
   {
     std::unique_lock<std::mutex> lock(mutex_);
     stopped_.wait_for(lock, kCourtesy, [&] { return running_.empty(); });

@@ -6,13 +6,9 @@
 #include <cerrno>
 #include <utility>
 
-#include "core/counters.h"
-
 namespace holdfast {
 
 namespace {
-
-constexpr size_t kHugePageBytes = size_t{2} << 20;
 
 size_t RoundUp(size_t value, size_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -35,11 +31,12 @@ AlignedMemory& AlignedMemory::operator=(AlignedMemory&& other) noexcept {
     size_ = std::exchange(other.size_, 0);
     mapping_ = std::exchange(other.mapping_, nullptr);
     mapping_bytes_ = std::exchange(other.mapping_bytes_, 0);
+    count_ = other.count_;
   }
   return *this;
 }
 
-Status AlignedMemory::Allocate(size_t bytes, AlignedMemory* result) {
+Status AlignedMemory::Allocate(size_t bytes, AlignedMemory* result, Count count) {
   const size_t page_bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t size = RoundUp(bytes == 0 ? 1 : bytes, page_bytes);
   const bool huge = size >= kHugePageBytes;
@@ -55,7 +52,8 @@ Status AlignedMemory::Allocate(size_t bytes, AlignedMemory* result) {
   memory.mapping_bytes_ = mapping_bytes;
   memory.data_ = reinterpret_cast<uint8_t*>(address);
   memory.size_ = size;
-  counters().staging_bytes += static_cast<int64_t>(size);
+  memory.count_ = count;
+  counters().*count += static_cast<int64_t>(size);
   // Advice only: a kernel that refuses still gives correct memory. DONTFORK keeps a child process,
   // forked while the device reads these pages, from making the parent write to a copy of them.
   if (huge) (void)madvise(memory.data_, size, MADV_HUGEPAGE);
@@ -66,11 +64,30 @@ Status AlignedMemory::Allocate(size_t bytes, AlignedMemory* result) {
 
 void AlignedMemory::Release() {
   if (mapping_ == nullptr) return;
-  counters().staging_bytes -= static_cast<int64_t>(size_);
+  counters().*count_ -= static_cast<int64_t>(size_);
   munmap(mapping_, mapping_bytes_);
   mapping_ = nullptr;
   data_ = nullptr;
   size_ = 0;
+}
+
+Status FaultIn(uint8_t* data, size_t bytes) {
+  while (madvise(data, bytes, MADV_POPULATE_WRITE) != 0) {
+    if (errno == EINVAL) {
+      FaultInByTouching(data, bytes);
+      break;
+    }
+    if (errno != EINTR) return Status::System(errno, "madvise", "");
+  }
+  return Status::Ok();
+}
+
+void FaultInByTouching(uint8_t* data, size_t bytes) {
+  const size_t page_bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  // A write that changes nothing, in one step: another thread may be copying into the page.
+  for (size_t at = 0; at < bytes; at += page_bytes) {
+    __atomic_fetch_or(data + at, uint8_t{0}, __ATOMIC_RELAXED);
+  }
 }
 
 }  // namespace holdfast

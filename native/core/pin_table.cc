@@ -1,5 +1,6 @@
 #include "core/pin_table.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace holdfast {
@@ -19,11 +20,12 @@ void PinLease::Release() {
   std::exchange(table_, nullptr)->ReleaseLease(std::exchange(pin_, nullptr));
 }
 
-uint64_t PinTable::Add(uint64_t owner, uint8_t* data, uint64_t bytes) {
+uint64_t PinTable::Add(uint64_t owner, uint8_t* data, uint64_t bytes, PinKind kind) {
   auto pin = std::make_shared<Pin>();
   pin->data = data;
   pin->bytes = bytes;
   pin->owner = owner;
+  pin->kind_ = kind;
   const std::lock_guard<std::mutex> lock(mutex_);
   pin->handle = next_++;
   pins_.emplace(pin->handle, pin);
@@ -129,7 +131,9 @@ bool LeaseSet::Intact() {
 
 size_t PinTable::size() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return pins_.size();
+  return static_cast<size_t>(std::count_if(pins_.begin(), pins_.end(), [](const auto& entry) {
+    return entry.second->kind_ == PinKind::kCaller;
+  }));
 }
 
 PinTable& PinTable::Global() {

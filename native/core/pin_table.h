@@ -22,6 +22,9 @@ namespace holdfast {
 
 class PinTable;
 
+// Whose the memory is: a caller's, or an arena (arena.h).
+enum class PinKind { kCaller, kArena };
+
 // One pinned region. Its address and length never change.
 struct Pin {
   uint8_t* data = nullptr;
@@ -33,6 +36,7 @@ struct Pin {
 
  private:
   friend class PinTable;
+  PinKind kind_ = PinKind::kCaller;
   uint64_t leases = 0;                   // guarded by the table's mutex
   std::function<void()> on_last_lease_;  // set by Unpin while leases are out
 };
@@ -63,7 +67,7 @@ class PinTable {
  public:
   enum class UnpinResult { kUnknown, kNotOwner, kReleased, kDeferred };
 
-  uint64_t Add(uint64_t owner, uint8_t* data, uint64_t bytes);
+  uint64_t Add(uint64_t owner, uint8_t* data, uint64_t bytes, PinKind kind = PinKind::kCaller);
   // An empty lease if the handle is unknown or its owner is ending.
   PinLease Acquire(uint64_t handle);
   // Forgets the handle at once. kReleased: the memory may be let go now. kDeferred: native threads
@@ -75,6 +79,7 @@ class PinTable {
   void Revoke(uint64_t owner);
   // After Revoke. Returns when no native thread can touch that memory any more.
   void WaitUntilUnused(uint64_t owner);
+  // Pins of callers' memory.
   size_t size() const;
   // Counts the calls of Revoke: as long as it stands still, no lease was revoked.
   uint64_t revocations() const { return revocations_.load(std::memory_order_acquire); }

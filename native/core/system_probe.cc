@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -175,6 +176,12 @@ Status LockFile(const std::string& path, int* result) {
 
 void UnlockFile(int fd) {
   (void)close(fd);
+}
+
+Status SetThreadNice(int nice) {
+  // On Linux every thread has a nice value of its own, and 0 means the calling one.
+  if (setpriority(PRIO_PROCESS, 0, nice) != 0) return Status::System(errno, "setpriority", "");
+  return Status::Ok();
 }
 
 }  // namespace holdfast

@@ -1,4 +1,4 @@
-// What this machine can do, and two calls that Node.js lacks.
+// What this machine can do, and calls that Node.js lacks.
 #ifndef HOLDFAST_CORE_SYSTEM_PROBE_H_
 #define HOLDFAST_CORE_SYSTEM_PROBE_H_
 
@@ -32,6 +32,9 @@ Status RenameNoReplace(const std::string& from, const std::string& to);
 // descriptors of this process too, and goes with the descriptor. EAGAIN if it is held elsewhere.
 Status LockFile(const std::string& path, int* fd);
 void UnlockFile(int fd);
+
+// The nice value, -20 to 19, of the calling thread; threads inherit it from those that start them.
+Status SetThreadNice(int nice);
 
 }  // namespace holdfast
 

@@ -1,14 +1,12 @@
 /** Writes the data files of a checkpoint into its temporary directory, with their checksums. */
 import path from 'node:path';
 import type { DirectIo, Engine, FileDigest, FileWriter, HeldMemory } from '../engine/contract.js';
-import { type Progress, withProgress } from '../engine/progress.js';
-import { toHoldfastError, untilAborted } from '../engine/system-error.js';
+import type { Progress } from '../engine/progress.js';
+import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { crc32cCombine, crcHex } from '../format/crc32c.js';
-import type { TensorFilePlan } from '../format/layout.js';
 import type { FileRole, ManifestFile } from '../format/manifest.js';
 import type { TensorEntry } from '../format/safetensors.js';
-import type { Snapshot } from '../snapshot/snapshot.js';
 import { writeNewFile } from '../storage/local.js';
 
 /** A file whose bytes are at hand. */
@@ -32,67 +30,73 @@ export interface WrittenFile {
   readonly digest: FileDigest;
 }
 
-/**
- * Streams one tensor file from the snapshot into `directory` and fsyncs it. `before` and `total` place
- * its bytes within the whole save, for progress.
- */
+/** Bytes of a tensor on their way: memory that may be read until `taken` is called. */
+export interface Piece {
+  readonly held: HeldMemory;
+  taken(): void;
+}
+
+/** Where the bytes of a file's tensors come from, in the order of the file. */
+export type Segment =
+  /** Consecutive tensors whose memory is at hand. */
+  | { readonly kind: 'memory'; readonly held: readonly HeldMemory[] }
+  /** One tensor, in pieces. */
+  | { readonly kind: 'pieces'; readonly pieces: AsyncIterable<Piece> };
+
+/** A safetensors file to be written. */
+export interface FileContents {
+  readonly name: string;
+  readonly role: 'model' | 'optimizer';
+  /** Length and header: the first bytes of the file. */
+  readonly head: Uint8Array;
+  readonly tensors: readonly TensorEntry[];
+  /** Length of the whole file. */
+  readonly bytes: number;
+  readonly segments: readonly Segment[];
+}
+
+/** Streams one tensor file into `directory` and fsyncs it. */
 export async function writeTensorFile(
   directory: string,
-  plan: TensorFilePlan,
-  snapshot: Snapshot,
-  options: WriteOptions,
-  before: number,
-  total: number,
+  contents: FileContents,
+  { engine, direct, chunkBytes, signal }: WriteOptions,
+  watch: (written: () => { phase: 'write' | 'sync'; bytes: number }) => void,
 ): Promise<WrittenFile> {
-  const { engine, direct, chunkBytes, signal, onProgress } = options;
-  const spans = [plan.head.length, ...plan.tensors.map(({ bytes }) => bytes)];
+  const { name, head, tensors, bytes } = contents;
+  const spans = [head.length, ...tensors.map((tensor) => tensor.bytes)];
   let writer: FileWriter | undefined;
-  let phase: Progress['phase'] = 'write';
-  const measure = (): Progress => ({
-    phase,
-    bytes: before + (phase === 'sync' ? plan.bytes : Math.min(plan.bytes, writer?.writtenBytes() ?? 0)),
-    totalBytes: total,
-    file: plan.name,
-  });
+  let syncing = false;
+  watch(() => (syncing ? { phase: 'sync', bytes } : { phase: 'write', bytes: Math.min(bytes, writer?.writtenBytes() ?? 0) }));
   try {
-    const digest = await withProgress(onProgress, measure, async () => {
-      writer = await engine.openWriter(path.join(directory, plan.name), { direct, chunkBytes, spans, signal });
-      await writeBytes(engine, writer, plan.head);
-      await writeTensors(writer, plan, snapshot, options);
-      phase = 'sync';
-      const finishing = writer.finish();
-      writer = undefined;
-      return finishing;
-    });
-    return { file: toManifestFile(plan, chunkBytes, digest), digest };
+    writer = await engine.openWriter(path.join(directory, name), { direct, chunkBytes, spans, signal });
+    await writeBytes(engine, writer, head);
+    await writeSegments(writer, contents);
+    syncing = true;
+    const finishing = writer.finish();
+    writer = undefined;
+    const digest = await finishing;
+    return { file: toManifestFile(contents, chunkBytes, digest), digest };
   } catch (error) {
     await writer?.abandon();
-    throw toHoldfastError(error, `write ${plan.name}`, { file: plan.name });
+    throw toHoldfastError(error, `write ${name}`, { file: name });
   }
 }
 
-/** All tensors of the file; memory in one batch, so that the engine can keep many operations in flight. */
-async function writeTensors(writer: FileWriter, plan: TensorFilePlan, snapshot: Snapshot, options: WriteOptions): Promise<void> {
-  let batch: HeldMemory[] = [];
-  for (const tensor of plan.tensors) {
-    const captured = snapshot.get(plan.role, tensor.name);
-    if (captured.kind === 'memory') {
-      batch.push(captured.held);
-      continue;
+/** All tensors of the file; memory in batches, so that the engine can keep many operations in flight. */
+async function writeSegments(writer: FileWriter, { tensors, segments }: FileContents): Promise<void> {
+  let next = 0;
+  for (const segment of segments) {
+    if (segment.kind === 'memory') {
+      await writer.write(segment.held);
+      next += segment.held.length;
+    } else {
+      await writePieces(writer, tensors[next] as TensorEntry, segment.pieces);
+      next++;
     }
-    if (batch.length > 0) await writer.write(batch);
-    batch = [];
-    await writeStream(writer, tensor, captured.stream, options);
   }
-  if (batch.length > 0) await writer.write(batch);
 }
 
-async function writeStream(
-  writer: FileWriter,
-  { name, bytes }: TensorEntry,
-  stream: AsyncIterable<Uint8Array>,
-  { engine, signal }: WriteOptions,
-): Promise<void> {
+async function writePieces(writer: FileWriter, { name, bytes }: TensorEntry, pieces: AsyncIterable<Piece>): Promise<void> {
   let taken = 0;
   const wrong = (actual: string) =>
     new HoldfastError('ERR_SOURCE_LENGTH', `The stream of tensor ${JSON.stringify(name)} gave ${actual}, but its byteLength is ${bytes}.`, {
@@ -100,59 +104,16 @@ async function writeStream(
       expected: bytes,
       actual: taken,
     });
-  for await (const chunk of guardStream(stream, name, signal)) {
-    if (!ArrayBuffer.isView(chunk)) {
-      throw new HoldfastError('ERR_INVALID_TENSOR', `The stream of tensor ${JSON.stringify(name)} must give Uint8Array chunks.`, {
-        tensors: [name],
-      });
-    }
-    taken += chunk.byteLength;
+  for await (const piece of pieces) {
+    taken += piece.held.byteLength;
     if (taken > bytes) throw wrong('more bytes');
-    await writeCopy(engine, writer, chunk);
+    try {
+      await writer.write([piece.held]);
+    } finally {
+      piece.taken();
+    }
   }
   if (taken !== bytes) throw wrong(`${taken} bytes`);
-}
-
-/** The caller's stream: its failures named as such, and left behind when `signal` fires, even where it never answers. */
-async function* guardStream(stream: AsyncIterable<Uint8Array>, name: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-  let iterator: AsyncIterator<Uint8Array> | undefined;
-  let finished = false;
-  try {
-    iterator = stream[Symbol.asyncIterator]();
-    for (;;) {
-      const { done, value } = await untilAborted(iterator.next(), signal, 'The save');
-      finished = done === true;
-      if (finished) return;
-      yield value;
-    }
-  } catch (error) {
-    if (error instanceof HoldfastError) throw error;
-    throw new HoldfastError(
-      'ERR_SOURCE',
-      `The stream of tensor ${JSON.stringify(name)} failed: ${String((error as Error)?.message ?? error)}`,
-      {
-        tensors: [name],
-        cause: error,
-      },
-    );
-  } finally {
-    // Not awaited: a stream that is stuck may never answer this either.
-    if (!finished) void Promise.resolve(iterator?.return?.()).catch(() => {});
-  }
-}
-
-/** Bytes of a chunk that are copied at a time. */
-const COPY_BYTES = 4 * 1024 * 1024;
-
-/**
- * Writes a chunk of the caller's from a copy: holding it where it is would mark its memory untransferable for good, and a stream may
- * use its memory again, or let it grow.
- */
-async function writeCopy(engine: Engine, writer: FileWriter, chunk: ArrayBufferView): Promise<void> {
-  for (let at = 0; at < chunk.byteLength; at += COPY_BYTES) {
-    const length = Math.min(COPY_BYTES, chunk.byteLength - at);
-    await writeBytes(engine, writer, new Uint8Array(chunk.buffer, chunk.byteOffset + at, length).slice());
-  }
 }
 
 async function writeBytes(engine: Engine, writer: FileWriter, { buffer, byteOffset, byteLength }: ArrayBufferView): Promise<void> {
@@ -165,7 +126,7 @@ async function writeBytes(engine: Engine, writer: FileWriter, { buffer, byteOffs
   }
 }
 
-function toManifestFile(plan: TensorFilePlan, chunkBytes: number, digest: FileDigest): ManifestFile {
+function toManifestFile(plan: FileContents, chunkBytes: number, digest: FileDigest): ManifestFile {
   return {
     name: plan.name,
     role: plan.role,

@@ -23,6 +23,23 @@ export interface HeldMemory {
   release(): void;
 }
 
+/**
+ * Held memory in a form that can be posted to another thread of this process ({@link Engine.share}); only the engine that made it
+ * knows what is inside.
+ */
+export type SharedMemory = unknown;
+
+/** Memory of the engine's own for copies of memory that callers may change. Every thread of the process can read it. */
+export interface CopyArena {
+  readonly bytes: number;
+  /** Copies all of `ranges`, one behind the other, before it returns; gives one piece per range. Throws `ERR_SOURCE_CHANGED` for detached memory. */
+  copy(ranges: readonly MemoryRange[]): HeldMemory[];
+  /** Makes the operating system provide the memory now, off this thread, so that the first copy does not wait for it. */
+  prefault(): Promise<void>;
+  /** Lets the memory go as soon as nobody reads it any more. */
+  release(): void;
+}
+
 /** Checksums and figures of one pass over a file; the same from both engines. CRCs are CRC32C as unsigned 32-bit numbers. */
 export type FileDigest = NativeDigest;
 
@@ -72,10 +89,23 @@ export interface FileReader {
 
 export interface Engine {
   readonly name: EngineName;
-  /** Whether a caller's memory can be held without a copy; false where it may be resized or grown away. */
-  canHold(range: MemoryRange): boolean;
-  /** Holds `range` until it is released. Throws `ERR_SOURCE_CHANGED` if it is detached already. */
+  /**
+   * Holds a caller's memory where it is, until it is released; `undefined` where it cannot be kept from moving, or another thread
+   * could not read it. {@link unholdable} says what to do then. Throws `ERR_SOURCE_CHANGED` if it is detached already.
+   */
+  tryHold(range: MemoryRange): HeldMemory | undefined;
+  /** Stable memory that cannot be held is copied at once, or read piece by piece while it is written. */
+  readonly unholdable: 'copy' | 'feed';
+  /** Holds memory that nobody moves. Throws `ERR_SOURCE_CHANGED` if it is detached already. */
   hold(range: MemoryRange): HeldMemory;
+  /** Held memory for another thread; it must stay held here for as long as it is used there. */
+  share(held: readonly HeldMemory[]): SharedMemory;
+  /** What another thread of this process shared. Releasing it does nothing. */
+  adopt(shared: SharedMemory): HeldMemory[];
+  /** Throws `ERR_RESOURCES` where there is no memory. */
+  createArena(bytes: number): CopyArena;
+  /** CRC32C of each range, now. */
+  checksums(ranges: readonly MemoryRange[]): number[];
   /** Creates `path`, which must not exist. */
   openWriter(path: string, options: WriterOptions): Promise<FileWriter>;
   /** Opens a regular file; symbolic links are refused. */
@@ -84,6 +114,8 @@ export interface Engine {
   crc32c(bytes: Uint8Array, seed?: number): number;
   /** Renames, failing with EEXIST where `to` exists; the caller holds the directory's lock. */
   renameNoReplace(from: string, to: string): Promise<void>;
+  /** Makes this thread, and those that it starts from now on, give way to others (`nice`, 0 to 19); does nothing where that cannot be. */
+  lowerPriority(nice: number): void;
   /** Takes a lock on an existing file that the operating system drops when the process ends. */
   lockFile(path: string): FileLock | undefined;
 }

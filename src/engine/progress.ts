@@ -2,7 +2,8 @@
 
 /** What a save, restore or verification is doing right now. */
 export interface Progress {
-  readonly phase: 'write' | 'sync' | 'verify' | 'commit' | 'read';
+  /** `queue`: waiting for earlier saves. `done`: committed. */
+  readonly phase: 'queue' | 'write' | 'sync' | 'verify' | 'commit' | 'done' | 'read';
   /** Bytes done and bytes in all, over the whole call. */
   readonly bytes: number;
   readonly totalBytes: number;

@@ -102,8 +102,9 @@ export function throwIfAborted(signal: AbortSignal | undefined, what: string): v
   throw abortError(signal, what);
 }
 
-/** The error of an operation that a signal stopped. */
+/** The error of an operation that a signal stopped: its reason where that is one of ours, else `ERR_ABORTED` with the reason as cause. */
 export function abortError(signal: AbortSignal, what: string): HoldfastError {
+  if (signal.reason instanceof HoldfastError) return signal.reason;
   return new HoldfastError('ERR_ABORTED', `${what} was aborted by its signal.`, { cause: signal.reason });
 }
 

@@ -11,10 +11,11 @@ import { ManifestCache } from '../catalog/manifest-cache.js';
 import { readRegistry } from '../catalog/registry.js';
 import { scanDirectory } from '../catalog/scan.js';
 import { sweepLeftovers } from '../catalog/sweep.js';
-import type { Engine } from '../engine/contract.js';
-import { toHoldfastError, untilAborted } from '../engine/system-error.js';
+import type { Engine, EngineName } from '../engine/contract.js';
+import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
-import { Arena } from '../snapshot/arena.js';
+import { SaveQueue } from '../saver/queue.js';
+import { ArenaPool } from '../snapshot/arena.js';
 import { makeDirectories, syncDirectory } from '../storage/local.js';
 
 const cores = new Map<string, Promise<WriterCore>>();
@@ -23,10 +24,10 @@ const releasing = new Map<string, Promise<void>>();
 
 /** One writer of one directory. */
 export class WriterCore {
-  readonly arena = new Arena();
+  readonly queue = new SaveQueue();
+  private readonly arenas = new Map<EngineName, ArenaPool>();
   private readonly manifests = new ManifestCache();
   private users = 0;
-  private tail: Promise<void> = Promise.resolve();
 
   private constructor(
     readonly directory: string,
@@ -94,33 +95,21 @@ export class WriterCore {
     return entries;
   }
 
-  /**
-   * Runs `work` after everything that was queued before it, whether that succeeded or not. If `signal` fires while it waits,
-   * `work` never runs: `cancelled` is called and the call rejects with `ERR_ABORTED`.
-   */
-  async enqueue<T>(work: () => Promise<T>, signal: AbortSignal | undefined, cancelled: () => void): Promise<T> {
-    const before = this.tail;
-    let finish = () => {};
-    const done = new Promise<void>((resolve) => {
-      finish = resolve;
-    });
-    this.tail = before.then(() => done);
-    try {
-      await untilAborted(before, signal, 'The save');
-    } catch (error) {
-      finish();
-      cancelled();
-      throw error;
+  /** Memory for copied snapshots; of the managers of one directory, those with one engine share it. */
+  arenasOf(engine: Engine): ArenaPool {
+    let pool = this.arenas.get(engine.name);
+    if (pool === undefined) {
+      pool = new ArenaPool(engine);
+      this.arenas.set(engine.name, pool);
     }
-    return work().finally(finish);
+    return pool;
   }
 
-  /** Waits for the queue; the last user gives the lock up. */
+  /** The last user gives the lock up; its saves are settled. */
   async release(): Promise<void> {
-    await this.tail;
     if (--this.users > 0) return;
     cores.delete(this.directory);
-    this.arena.clear();
+    for (const pool of this.arenas.values()) pool.close();
     const released = this.lock.release().finally(() => releasing.delete(this.directory));
     releasing.set(this.directory, released);
     await released;

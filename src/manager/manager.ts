@@ -7,13 +7,24 @@ import { scanDirectory } from '../catalog/scan.js';
 import { type VerifyReport, verifyTarget } from '../catalog/verify.js';
 import type { Engine, EngineName } from '../engine/contract.js';
 import { selectEngine } from '../engine/select.js';
-import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { prepareDirectory, WriterCore } from './core.js';
-import { assertPath, type CallOptions, checkCallOptions, type OpenOptions, resolveSettings, type Settings } from './options.js';
+import type { ManagerEvents } from './events.js';
+import {
+  assertKnown,
+  assertPath,
+  type CallOptions,
+  checkCallOptions,
+  count,
+  type OpenOptions,
+  resolveSettings,
+  type Settings,
+} from './options.js';
+import { handlePreemption, type PreemptionHandle, type PreemptionOptions } from './preemption.js';
 import { isRestoreTarget, type Restored, type RestoreTarget, resolveCheckpoint, restoreTarget } from './restore.js';
-import { type PreparedSave, prepareSave, runSave, type SaveResult } from './save.js';
-import { checkRequest, type SaveRequest } from './save-request.js';
+import type { SaveResult } from './save.js';
+import type { AsyncSaveRequest, SaveRequest } from './save-request.js';
+import { type PendingSave, type SaveCounts, Saver } from './saver.js';
 
 /**
  * Saves, finds and restores the checkpoints of one directory.
@@ -22,6 +33,8 @@ import { checkRequest, type SaveRequest } from './save-request.js';
  */
 export class CheckpointManager implements AsyncDisposable {
   private closed = false;
+  private readonly saver: Saver | undefined;
+  private readonly preemptions: PreemptionHandle[] = [];
 
   private constructor(
     /** Real path of the directory. */
@@ -29,7 +42,9 @@ export class CheckpointManager implements AsyncDisposable {
     private readonly settings: Settings,
     private readonly engine: Engine,
     private readonly core: WriterCore | undefined,
-  ) {}
+  ) {
+    this.saver = core === undefined ? undefined : new Saver({ core, engine, settings });
+  }
 
   /**
    * Opens `directory`, creating it if need be, takes its lock and removes what writers that died have
@@ -65,20 +80,69 @@ export class CheckpointManager implements AsyncDisposable {
    * of the calls. When it rejects, nothing was saved and everything saved before is untouched.
    */
   async save(request: SaveRequest): Promise<SaveResult> {
-    const started = performance.now();
-    const core = this.writer();
-    let prepared: PreparedSave;
-    try {
-      prepared = prepareSave(checkRequest(request), started, core, this.engine, this.settings);
-    } catch (error) {
-      throw toHoldfastError(error, 'take a snapshot of the tensors');
-    }
-    const { snapshot } = prepared;
-    return core.enqueue(
-      () => runSave(prepared, core, this.engine, this.settings),
-      request.signal,
-      () => snapshot.release(),
-    );
+    return this.writer().save(request);
+  }
+
+  /**
+   * Saves a checkpoint in the background; resolves when the snapshot is taken, and `committed` of what it resolves to when the checkpoint is
+   * durable. Everything is captured before the call returns to the event loop, also where `whenBusy: 'wait'` then lets it wait. A failure in
+   * the background rejects `committed`, raises `saveFailed`, and if nobody listened to either is thrown by the next call on this manager,
+   * as the cause of `ERR_SAVE_FAILED`. Rejects with what is wrong with the request itself, and `ERR_MEMORY_BUDGET`.
+   */
+  async saveAsync(request: AsyncSaveRequest): Promise<PendingSave> {
+    return this.writer().saveAsync(request);
+  }
+
+  /** Waits until everything accepted so far is durable, or has failed. Throws `ERR_SAVE_FAILED` for a failure that nobody has heard of. */
+  async flush(): Promise<void> {
+    const saver = this.writer();
+    await saver.flush();
+    saver.failures.throwOldest();
+  }
+
+  /**
+   * Gets memory ready for copies of `bytes` bytes of tensors that are not stable, so that the first save does not wait for
+   * page faults. Throws `ERR_MEMORY_BUDGET` and `ERR_RESOURCES`.
+   */
+  async reserve(bytes: number): Promise<void> {
+    const { core } = this;
+    this.writer();
+    count('bytes', bytes, 0);
+    await core?.arenasOf(this.engine).reserve(bytes, this.settings.memoryBudgetBytes);
+  }
+
+  /**
+   * When one of the signals arrives: finishes the saves in flight, makes a last one with `save` if the measured speed says that it fits before
+   * the deadline, says what it chose and why, and lets the process end as the signal would have ended it. Other listeners of the
+   * signal decide themselves; then the process is not ended here. Ends with the manager, or with what it returns.
+   */
+  onPreemption(options: PreemptionOptions = {}): PreemptionHandle {
+    const handle = handlePreemption(this.writer(), this.directory, options);
+    this.preemptions.push(handle);
+    return handle;
+  }
+
+  /** How many saves ended how since this manager was opened. */
+  get counts(): SaveCounts {
+    return this.saver?.counts ?? NO_SAVES;
+  }
+
+  /** Adds a listener; what it throws becomes a warning of the process. The same events are on `node:diagnostics_channel` as `holdfast:<event>`. */
+  on<Name extends keyof ManagerEvents>(event: Name, listener: (event: ManagerEvents[Name]) => void): this {
+    this.saver?.events.on(event, listener);
+    return this;
+  }
+
+  /** Adds a listener for one event. */
+  once<Name extends keyof ManagerEvents>(event: Name, listener: (event: ManagerEvents[Name]) => void): this {
+    this.saver?.events.once(event, listener);
+    return this;
+  }
+
+  /** Takes a listener away. */
+  off<Name extends keyof ManagerEvents>(event: Name, listener: (event: ManagerEvents[Name]) => void): this {
+    this.saver?.events.off(event, listener);
+    return this;
   }
 
   /**
@@ -117,26 +181,59 @@ export class CheckpointManager implements AsyncDisposable {
     return verifyTarget(what, { engine: this.engine, direct: this.settings.direct, ...call });
   }
 
-  /** Waits for the saves under way and gives the directory up. Calling it again does nothing. */
-  async close(): Promise<void> {
+  /**
+   * Waits for the saves under way and gives the directory up. With `deadlineMs`, what is not durable by then is taken back, and `ERR_DEADLINE` says
+   * which steps that were. Throws `ERR_SAVE_FAILED` for a failure that nobody has heard of. The directory is given up in any case. Calling
+   * it again does nothing.
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
+    assertKnown('close', options, ['deadlineMs']);
+    const { deadlineMs } = options;
+    if (deadlineMs !== undefined) count('deadlineMs', deadlineMs, 0, 2 ** 31 - 1);
     if (this.closed) return;
     this.closed = true;
-    await this.core?.release();
+    const { saver } = this;
+    try {
+      const unwritten = await saver?.finish(deadlineMs);
+      if (unwritten !== undefined && unwritten.length > 0) throw deadlineError(this.directory, deadlineMs as number, unwritten);
+    } finally {
+      for (const handle of this.preemptions.splice(0)) handle.dispose();
+      await this.core?.release();
+    }
+    saver?.failures.throwOldest();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  /** Throws `ERR_CLOSED`, and once what failed in the background and nobody has heard of. */
   private assertOpen(): void {
     if (this.closed) throw new HoldfastError('ERR_CLOSED', 'This manager was closed. Open the directory again.', { path: this.directory });
+    this.saver?.failures.throwOldest();
   }
 
-  private writer(): WriterCore {
+  private writer(): Saver {
     this.assertOpen();
-    if (this.core !== undefined) return this.core;
+    if (this.saver !== undefined) return this.saver;
     throw new HoldfastError('ERR_READ_ONLY', 'This manager was opened with readOnly: true. Open the directory without it to save.', {
       path: this.directory,
     });
   }
+}
+
+/** Options of `close`. */
+export interface CloseOptions {
+  /** Milliseconds; default: as long as it takes. */
+  readonly deadlineMs?: number | undefined;
+}
+
+const NO_SAVES: SaveCounts = { accepted: 0, committed: 0, skipped: 0, replaced: 0, cancelled: 0, failed: 0 };
+
+function deadlineError(directory: string, deadlineMs: number, unwritten: readonly number[]): HoldfastError {
+  return new HoldfastError(
+    'ERR_DEADLINE',
+    `After ${deadlineMs} ms ${unwritten.length === 1 ? 'one save was' : `${unwritten.length} saves were`} not durable, and ${unwritten.length === 1 ? 'was' : 'were'} given up: step ${unwritten.join(', ')}. Checkpoints saved before are untouched.`,
+    { path: directory, unwritten },
+  );
 }

@@ -1,4 +1,5 @@
 /** The options of `CheckpointManager.open`, checked. Misspelled ones throw. */
+import { totalmem } from 'node:os';
 import type { DirectIo, EngineName } from '../engine/contract.js';
 import { guardListener, type Progress } from '../engine/progress.js';
 import { HoldfastError } from '../errors.js';
@@ -31,7 +32,33 @@ export interface OpenOptions {
   readonly chunkBytes?: number;
   /** Read every tensor file back before the commit, past the page cache with the native engine. Default false. */
   readonly verifyWrites?: boolean;
+  /**
+   * Take a checksum of memory that is promised `stable` when the snapshot is taken, and fail the save (`ERR_SOURCE_CHANGED`) if other bytes
+   * are written later. The call then blocks for one reading of all bytes. Default false.
+   */
+  readonly verifyPinned?: boolean;
+  /** Asynchronous saves of the directory that may be in flight: accepted and not settled. They are written one after another. Default 1. */
+  readonly maxInFlight?: number;
+  /**
+   * What `saveAsync` does when as many are in flight: `wait` (default) captures at once and resolves when there is room; `skip` captures
+   * nothing and says so; `replace` takes the place of a save that has not begun to be written, which rejects with `ERR_REPLACED`.
+   */
+  readonly whenBusy?: WhenBusy;
+  /** Most bytes that copies of tensors may hold, over all saves of the directory in flight. Default: half of the memory of this machine or container. */
+  readonly memoryBudgetBytes?: number;
+  /** CPU priority of the threads that write: `low` (nice 10) gives way to training. Default `normal`. */
+  readonly priority?: Priority;
 }
+
+/** What `saveAsync` does when `maxInFlight` saves are in flight. */
+export type WhenBusy = 'wait' | 'skip' | 'replace';
+
+export const WHEN_BUSY: readonly WhenBusy[] = ['wait', 'skip', 'replace'];
+
+export type Priority = 'normal' | 'low';
+
+/** What `low` means to the operating system. */
+const LOW_PRIORITY_NICE = 10;
 
 /** The same, complete. */
 export interface Settings {
@@ -43,30 +70,70 @@ export interface Settings {
   readonly maxShardBytes: number;
   readonly chunkBytes: number;
   readonly verifyWrites: boolean;
+  readonly verifyPinned: boolean;
+  readonly maxInFlight: number;
+  readonly whenBusy: WhenBusy;
+  readonly memoryBudgetBytes: number;
+  /** 0 to 19. */
+  readonly nice: number;
 }
+
+const KEYS = [
+  'keep',
+  'monitor',
+  'mode',
+  'readOnly',
+  'engine',
+  'direct',
+  'maxShardBytes',
+  'chunkBytes',
+  'verifyWrites',
+  'verifyPinned',
+  'maxInFlight',
+  'whenBusy',
+  'memoryBudgetBytes',
+  'priority',
+] as const satisfies readonly (keyof OpenOptions)[];
 
 /** Checks `options` and fills in the defaults. Throws `ERR_UNKNOWN_OPTION` or `ERR_INVALID_ARGUMENT`. */
 export function resolveSettings(options: OpenOptions): Settings {
-  assertKnown('CheckpointManager.open', options, [
-    'keep',
-    'monitor',
-    'mode',
-    'readOnly',
-    'engine',
-    'direct',
-    'maxShardBytes',
-    'chunkBytes',
-    'verifyWrites',
-  ]);
-  const { readOnly = false, engine = 'auto', direct = 'optional', verifyWrites = false } = options;
+  assertKnown('CheckpointManager.open', options, KEYS);
+  const { readOnly = false, engine = 'auto', direct = 'optional', verifyWrites = false, verifyPinned = false } = options;
   const { maxShardBytes = DEFAULT_MAX_SHARD_BYTES, chunkBytes = DEFAULT_CHUNK_BYTES } = options;
+  const { maxInFlight = 1, whenBusy = 'wait', memoryBudgetBytes = halfOfMemory(), priority = 'normal' } = options;
   oneOf('engine', engine, ['auto', 'native', 'portable']);
   oneOf('direct', direct, ['required', 'optional', 'disabled']);
   oneOf('readOnly', readOnly, [true, false]);
   oneOf('verifyWrites', verifyWrites, [true, false]);
+  oneOf('verifyPinned', verifyPinned, [true, false]);
   count('maxShardBytes', maxShardBytes, 1, Number.MAX_SAFE_INTEGER);
   count('chunkBytes', chunkBytes, 1, MAX_CHUNK_BYTES);
-  return { keep: toRules(options.keep), monitor: toMonitor(options), readOnly, engine, direct, maxShardBytes, chunkBytes, verifyWrites };
+  count('maxInFlight', maxInFlight, 1);
+  oneOf('whenBusy', whenBusy, WHEN_BUSY);
+  count('memoryBudgetBytes', memoryBudgetBytes, 0);
+  oneOf('priority', priority, ['normal', 'low']);
+  return {
+    keep: toRules(options.keep),
+    monitor: toMonitor(options),
+    readOnly,
+    engine,
+    direct,
+    maxShardBytes,
+    chunkBytes,
+    verifyWrites,
+    verifyPinned,
+    maxInFlight,
+    whenBusy,
+    memoryBudgetBytes,
+    nice: priority === 'low' ? LOW_PRIORITY_NICE : 0,
+  };
+}
+
+/** Of the machine, or of the container where that has a limit. */
+function halfOfMemory(): number {
+  const limit = process.constrainedMemory?.() ?? 0;
+  const total = totalmem();
+  return Math.floor((limit > 0 && limit < total ? limit : total) / 2);
 }
 
 /** Throws `ERR_INVALID_ARGUMENT` unless `value` is a path. */

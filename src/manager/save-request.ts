@@ -7,7 +7,7 @@ import { type Contents, type FileRole, MAX_ATTACHMENT_BYTES } from '../format/ma
 import { isFileName, isWellFormed } from '../format/names.js';
 import type { Json } from '../format/state.js';
 import { type Source, type TensorInputs, toSources } from '../snapshot/source.js';
-import { assertKnown, assertSignalAndListener, count } from './options.js';
+import { assertKnown, assertSignalAndListener, count, oneOf, WHEN_BUSY, type WhenBusy } from './options.js';
 
 /** A small file of the caller's own inside the checkpoint, checksummed like the rest. */
 export interface Attachment {
@@ -40,6 +40,16 @@ export interface SaveRequest {
   /** Aborting before the commit rejects with `ERR_ABORTED` and leaves nothing behind. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** For integrations: asked after the commit for what to add to the result's `warnings`. */
+  readonly warnings?: (() => readonly string[]) | undefined;
+  /** For integrations: `performance.now()` when the caller's own capture began. The stall counts from there. */
+  readonly started?: number | undefined;
+}
+
+/** One asynchronous save. */
+export interface AsyncSaveRequest extends SaveRequest {
+  /** What to do when `maxInFlight` saves are in flight. Default: as the manager was opened. */
+  readonly whenBusy?: WhenBusy | undefined;
 }
 
 /** A checked request whose tensors are in one form. */
@@ -65,7 +75,17 @@ const KEYS = [
   'software',
   'signal',
   'onProgress',
-] as const;
+  'warnings',
+  'started',
+] as const satisfies readonly (keyof SaveRequest)[];
+
+/** Takes out what only `saveAsync` knows. */
+export function splitAsyncRequest(given: AsyncSaveRequest): { request: SaveRequest; whenBusy: WhenBusy | undefined } {
+  assertKnown('saveAsync', given, [...KEYS, 'whenBusy']);
+  const { whenBusy, ...request } = given;
+  if (whenBusy !== undefined) oneOf('whenBusy', whenBusy, WHEN_BUSY);
+  return { request, whenBusy };
+}
 
 /** Checks everything that can be checked before memory is touched. */
 export function checkRequest(given: SaveRequest): CheckedRequest {
@@ -86,6 +106,13 @@ export function checkRequest(given: SaveRequest): CheckedRequest {
   const { attachments, extensions = {}, software = {}, metrics = {} } = request;
   assertPlainObject('extensions', extensions);
   assertSignalAndListener(request);
+  const { warnings, started } = request;
+  if (warnings !== undefined && typeof warnings !== 'function') {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'warnings must be a function that gives a list of strings.');
+  }
+  if (started !== undefined && !(typeof started === 'number' && started <= performance.now())) {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'started must be a performance.now() of the past.');
+  }
   if (attachments !== undefined && typeof attachments !== 'function' && !Array.isArray(attachments)) {
     throw new HoldfastError('ERR_INVALID_ARGUMENT', 'attachments must be a list of { name, data }, or a function that gives one.');
   }

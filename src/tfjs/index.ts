@@ -1,4 +1,5 @@
+export type { Hold } from './capture-tensor.js';
 export type { Tf } from './engine.js';
 export { type CustomClass, type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js';
 export { type RestoredModel, type RestoreModelOptions, restoreModel } from './restore-model.js';
-export { type SaveModelOptions, saveModel } from './save-model.js';
+export { type SaveModelAsyncOptions, type SaveModelOptions, saveModel, saveModelAsync } from './save-model.js';

@@ -1,10 +1,10 @@
-/** Reads everything that an optimizer will go on from. */
+/** Captures everything that an optimizer will go on from. */
 import type { LayersModel, Optimizer, Tensor } from '@tensorflow/tfjs';
 import { HoldfastError } from '../errors.js';
 import type { TensorInput } from '../snapshot/source.js';
+import type { TensorCapture } from './capture-tensor.js';
 import type { OptimizerRecord } from './extension.js';
 import { classNameOf, kindOf, type OptimizerFields, type OptimizerKind, type Slot } from './optimizer-kinds.js';
-import { readTensor } from './tensors.js';
 import { type NamedWeight, trainedWeights } from './weights.js';
 
 /** An optimizer's state at one moment. */
@@ -23,17 +23,17 @@ export function captureOptimizer(
   model: LayersModel,
   optimizer: Optimizer,
   weights: readonly NamedWeight[],
-  stable: boolean,
+  capture: TensorCapture,
 ): CapturedOptimizer {
   const kind = kindOf(optimizer);
   const fields = optimizer as unknown as OptimizerFields;
   const owners = slotOwners(model, optimizer, kind, fields, weights);
-  const tensors: TensorInput[] = kind.scalars.map(({ name, field }) => readTensor(fields[field] as Tensor, name, stable));
+  const tensors: TensorInput[] = kind.scalars.map(({ name, field }) => capture.take(fields[field] as Tensor, name));
   for (const { suffix, field } of kind.slots) {
     assertSlotCount(field, fields[field] as Slot[], owners);
     (fields[field] as Slot[]).forEach(({ variable }, i) => {
       const { name } = owners[i] as NamedWeight;
-      tensors.push(readTensor(variable, `${name}/${suffix}`, stable));
+      tensors.push(capture.take(variable, `${name}/${suffix}`));
     });
   }
   const hyperparameters = Object.fromEntries(kind.hyperparameters.map((field) => [field, fields[field] as number | boolean]));

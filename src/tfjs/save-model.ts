@@ -5,14 +5,15 @@ import { HoldfastError } from '../errors.js';
 import type { TensorFilePlan } from '../format/layout.js';
 import type { Json } from '../format/state.js';
 import type { CheckpointManager } from '../manager/manager.js';
-import { assertKnown } from '../manager/options.js';
+import { assertKnown, type WhenBusy } from '../manager/options.js';
 import type { SaveResult } from '../manager/save.js';
 import type { Attachment, SaveRequest } from '../manager/save-request.js';
+import type { PendingSave } from '../manager/saver.js';
 import type { TensorInput } from '../snapshot/source.js';
+import { type Hold, TensorCapture } from './capture-tensor.js';
 import { EXTENSION_NAME, encodeExtension } from './extension.js';
 import { captureTopology, encodeModelJson, stockWarnings } from './model-json.js';
 import { type CapturedOptimizer, captureOptimizer } from './optimizer-capture.js';
-import { readTensor } from './tensors.js';
 import { captureTrainingConfig } from './training-config.js';
 import { type NamedWeight, namedWeights } from './weights.js';
 
@@ -31,9 +32,22 @@ export interface SaveModelOptions {
   readonly optimizer?: Optimizer | undefined;
   /**
    * Default true: tensors are immutable, so their memory is written from where it is. Give false if you change a
-   * typed array that you once passed to `tf.tensor` or `setWeights` without a copy; everything is then copied first.
+   * typed array that you once passed to `tf.tensor` or `setWeights` without a copy; what such an array may hold is then copied
+   * before the call returns.
    */
   readonly stable?: boolean | undefined;
+  /**
+   * Where tensors are until they are written whose bytes are not in JavaScript memory: all of tfjs-node, wasm and other backends, next to
+   * none of the cpu backend.
+   *
+   * `device` (default): as tensors that share the data. The call takes microseconds per tensor, whatever its size, and reads them later, at
+   * most 4 MiB between two turns of the event loop on tfjs-node and wasm. As training goes on and replaces the weights, the backend
+   * keeps a second generation of weights and optimizer slots until they are written: up to as many bytes as the checkpoint has.
+   *
+   * `host`: as bytes in the memory of the process, read before the call returns. That takes as long as reading them takes (a second per
+   * GiB and more), and no tensor is held: for where the device's memory has no room.
+   */
+  readonly hold?: Hold | undefined;
   /** More small files for the checkpoint, beside model.json. */
   readonly attachments?: readonly Attachment[] | undefined;
   /** Aborting before the commit rejects with `ERR_ABORTED` and leaves nothing behind. */
@@ -49,56 +63,96 @@ const KEYS = [
   'includeOptimizer',
   'optimizer',
   'stable',
+  'hold',
   'attachments',
   'signal',
   'onProgress',
 ] as const satisfies readonly (keyof SaveModelOptions)[];
 
+/** Options of {@link saveModelAsync}. */
+export interface SaveModelAsyncOptions extends SaveModelOptions {
+  /** What to do when as many saves as the manager's `maxInFlight` are in flight. Default: as the manager was opened. */
+  readonly whenBusy?: WhenBusy | undefined;
+}
+
 /**
  * Saves `model`, a Sequential or functional `tf.LayersModel`, and its optimizer; resolves when the checkpoint is
  * durable. Weights, optimizer slots, iterations, learning rate and configuration are all captured before the call returns to the
- * event loop: training may go on at once, and the checkpoint is of one step. No tensors are made or held.
+ * event loop: training may go on at once, and the checkpoint is of one step. When the call settles, no tensor is left of it.
  *
  * `model.safetensors` has the weights under tfjs' names (`dense_1/kernel`), `optimizer.safetensors` the slots
  * (`dense_1/kernel/m`). float32, int32, bool and complex64 are F32, I32, BOOL and C64; a string weight is a U8 tensor of
  * one dimension, per element a little-endian u32 length and the UTF-8 bytes. `model.json` lets stock `tf.loadLayersModel` read the directory. The result's `warnings` say
  * where that or compiling again is not possible.
  *
- * Throws what `manager.save` throws, and `ERR_MODEL` for a model that cannot be saved: without layers, disposed, two
- * weights of one name, an unknown optimizer. Nothing is written then.
+ * Throws what `manager.save` throws; `ERR_MODEL` for a model that cannot be saved: without layers, disposed, two
+ * weights of one name, an unknown optimizer; `ERR_SOURCE` if a backend cannot read a tensor any more that was captured, as
+ * after `tf.engine().reset()`. Nothing is written then.
  */
 export async function saveModel(manager: CheckpointManager, model: LayersModel, options: SaveModelOptions): Promise<SaveResult> {
-  assertKnown('saveModel', options, KEYS);
   const started = performance.now();
+  assertKnown('saveModel', options, KEYS);
   // Everything up to manager.save's own capture happens in this tick.
-  const { request, warnings, files } = captureModel(model, options);
-  const captureSeconds = (performance.now() - started) / 1000;
-  const result = await manager.save(request);
-  const { snapshot, total } = result.seconds;
-  return {
-    ...result,
-    seconds: { ...result.seconds, snapshot: snapshot + captureSeconds, total: total + captureSeconds },
-    warnings: [...result.warnings, ...warnings, ...stockWarnings(files())],
-  };
+  const { request, capture } = captureModel(model, options, started);
+  try {
+    return await manager.save(request);
+  } finally {
+    capture.release();
+  }
+}
+
+/**
+ * As {@link saveModel}, but resolves as soon as training may go on, to what `manager.saveAsync` gives: `committed` then tells when the
+ * checkpoint is durable, `stallMs` how long the call took, capturing the model included. If the save is skipped, nothing is held.
+ *
+ * Throws what `manager.saveAsync` throws, and `ERR_MODEL` as {@link saveModel}; `ERR_SOURCE` comes through `committed`.
+ */
+export async function saveModelAsync(manager: CheckpointManager, model: LayersModel, options: SaveModelAsyncOptions): Promise<PendingSave> {
+  const started = performance.now();
+  assertKnown('saveModelAsync', options, [...KEYS, 'whenBusy']);
+  const { request, capture } = captureModel(model, options, started);
+  const { whenBusy } = options;
+  let pending: PendingSave | undefined;
+  try {
+    pending = await manager.saveAsync({ ...request, whenBusy });
+    return pending;
+  } finally {
+    // What is accepted is released by the save, when it is over.
+    if (pending?.status !== 'accepted') capture.release();
+  }
 }
 
 interface CapturedModel {
   readonly request: SaveRequest;
-  readonly warnings: readonly string[];
-  /** The layout of the tensor files, once it is known. */
-  readonly files: () => readonly TensorFilePlan[];
+  /** To be released if no save takes it over. */
+  readonly capture: TensorCapture;
 }
 
-function captureModel(model: LayersModel, options: SaveModelOptions): CapturedModel {
-  const { step, epoch, metrics, state, stable = true, attachments = [], signal, onProgress } = options;
+function captureModel(model: LayersModel, options: SaveModelOptions, started: number): CapturedModel {
+  const { stable = true, hold = 'device' } = options;
+  if (typeof stable !== 'boolean') throw new HoldfastError('ERR_INVALID_ARGUMENT', `stable must be true or false, not ${String(stable)}.`);
+  if (hold !== 'device' && hold !== 'host') {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `hold must be "device" or "host", not ${String(hold)}.`);
+  }
+  const capture = new TensorCapture({ stable, hold });
+  try {
+    return { capture, request: { ...toRequest(model, options, capture), started } };
+  } catch (error) {
+    capture.release();
+    throw error;
+  }
+}
+
+function toRequest(model: LayersModel, options: SaveModelOptions, capture: TensorCapture): SaveRequest {
+  const { step, epoch, metrics, state, attachments = [], signal, onProgress } = options;
   const weights = namedWeights(model);
-  const tensors = weights.map(({ name, variable }) => readTensor(variable, name, stable));
-  const optimizer = captureIfWanted(model, weights, options);
+  const tensors = weights.map(({ name, variable }) => capture.take(variable, name));
+  const optimizer = captureIfWanted(model, weights, options, capture);
   const training = captureTrainingConfig(model);
   const document = { topology: captureTopology(model), userDefinedMetadata: model.getUserDefinedMetadata() };
   const specs = weights.map(({ name, variable }) => ({ name, dtype: variable.dtype, shape: variable.shape }));
   let layout: readonly TensorFilePlan[] = [];
-  const request: SaveRequest = {
+  return {
     step,
     epoch,
     metrics,
@@ -114,21 +168,22 @@ function captureModel(model: LayersModel, options: SaveModelOptions): CapturedMo
       layout = files;
       return [encodeModelJson(document, specs, files), ...attachments];
     },
+    warnings: () => [...(training.warning === undefined ? [] : [training.warning]), ...stockWarnings(layout)],
   };
-  return { request, warnings: training.warning === undefined ? [] : [training.warning], files: () => layout };
 }
 
 function captureIfWanted(
   model: LayersModel,
   weights: readonly NamedWeight[],
-  { includeOptimizer, optimizer: given, stable = true }: SaveModelOptions,
+  { includeOptimizer, optimizer: given }: SaveModelOptions,
+  capture: TensorCapture,
 ): CapturedOptimizer | undefined {
   if (includeOptimizer !== undefined && typeof includeOptimizer !== 'boolean') {
     throw new HoldfastError('ERR_INVALID_ARGUMENT', `includeOptimizer must be true or false, not ${String(includeOptimizer)}.`);
   }
   const optimizer: Optimizer | undefined = given ?? model.optimizer;
   if (includeOptimizer === false) return undefined;
-  if (optimizer !== undefined && optimizer !== null) return captureOptimizer(model, optimizer, weights, stable);
+  if (optimizer !== undefined && optimizer !== null) return captureOptimizer(model, optimizer, weights, capture);
   if (includeOptimizer !== true) return undefined;
   throw new HoldfastError('ERR_MODEL', 'The model is not compiled, so it has no optimizer to save. Compile it, or pass the optimizer.');
 }

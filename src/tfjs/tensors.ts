@@ -1,16 +1,13 @@
-/** Tensors of TensorFlow.js as bytes, and back. */
+/** The dtypes of TensorFlow.js in safetensors, and tensors from what was restored. */
 import type { DataType, Tensor } from '@tensorflow/tfjs';
 import type { RestoredTensor } from '../catalog/tensor.js';
 import { HoldfastError } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
-import type { TensorInput } from '../snapshot/source.js';
-import { type Engine, runningEngine } from './engine.js';
-import { decodeStrings, encodeStrings } from './strings.js';
+import type { Engine } from './engine.js';
+import { decodeStrings } from './strings.js';
 
 /** safetensors' dtype of each dtype of TensorFlow.js; strings follow the convention of strings.ts. */
 const DTYPE_OF: Readonly<Record<DataType, Dtype>> = { float32: 'F32', int32: 'I32', bool: 'BOOL', complex64: 'C64', string: 'U8' };
-
-const ARRAY_OF = { float32: Float32Array, int32: Int32Array, bool: Uint8Array, complex64: Float32Array } as const;
 
 /** A tensor's dtype in safetensors. Throws `ERR_MODEL` for one that tfjs does not have today. */
 export function toDtype(dtype: string, name: string): Dtype {
@@ -20,42 +17,6 @@ export function toDtype(dtype: string, name: string): Dtype {
     `The weight ${JSON.stringify(name)} has the dtype ${dtype}, which cannot be saved. Known are ${Object.keys(DTYPE_OF).join(', ')}.`,
     { tensors: [name] },
   );
-}
-
-/**
- * Reads a tensor's bytes, now. On the cpu backend float32 and int32 come as the live backing array, which
- * nothing writes to any more: tensors are immutable, and a variable that is assigned gets another one.
- * Holding the array is enough to keep its bytes, whatever becomes of the tensor, so no clone is held and
- * `tf.memory()` does not change. Other backends and dtypes give a fresh copy.
- *
- * Throws `ERR_MODEL` if the tensor is disposed or its backend cannot read synchronously.
- */
-export function readTensor(tensor: Tensor, name: string, stable: boolean): TensorInput {
-  const dtype = toDtype(tensor.dtype, name);
-  const { shape } = tensor;
-  try {
-    if (tensor.dtype === 'string') {
-      const bytes = encodeStrings(runningEngine().readSync(tensor.dataId) as Uint8Array[]);
-      return { name, dtype, shape: [bytes.length], data: bytes, stable: true };
-    }
-    const expected = ARRAY_OF[tensor.dtype];
-    const data: ArrayBufferView = tensor.dataSync();
-    const elements = tensor.size * (tensor.dtype === 'complex64' ? 2 : 1);
-    if (!(data instanceof expected) || data.length !== elements) {
-      throw new Error(`the backend gave ${Object.prototype.toString.call(data)} for ${elements} elements of ${tensor.dtype}`);
-    }
-    return { name, dtype, shape: [...shape], data, stable };
-  } catch (cause) {
-    if (cause instanceof HoldfastError) throw cause;
-    throw unreadable(name, (cause as Error).message, cause);
-  }
-}
-
-function unreadable(name: string, why: string, cause?: unknown): HoldfastError {
-  return new HoldfastError('ERR_MODEL', `The tensor ${JSON.stringify(name)} cannot be read: ${why}. Nothing was saved.`, {
-    tensors: [name],
-    cause,
-  });
 }
 
 /** What a tensor must be to be restored into a place. */

@@ -13,6 +13,9 @@ const KILLS = Number(process.env['HOLDFAST_KILLS'] ?? 200);
 /** Processes at work at the same time, each in a directory of its own. */
 const LANES = 2;
 
+/** Long enough for the first save's worker to start and for some saves after that. */
+const MAX_DELAY_MS = 240;
+
 /** Saves without end, resuming where the directory ends; prints a step once its save was acknowledged. */
 const TRAIN = `
   import { writeSync } from 'node:fs';
@@ -99,7 +102,7 @@ describe.each(ENGINES)('SIGKILL during saves, %s engine', (engine) => {
     }));
     await Promise.all(
       lanes.map(async (lane) => {
-        while (lane.killed < kills / LANES) await killOnce(lane, engine, next() % 60);
+        while (lane.killed < kills / LANES) await killOnce(lane, engine, next() % MAX_DELAY_MS);
       }),
     );
     const halfWritten = lanes.reduce((sum, lane) => sum + lane.halfWritten, 0);

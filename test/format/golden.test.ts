@@ -7,9 +7,7 @@ import { selectEngine } from '../../src/engine/select.js';
 import { layOutTensors, type TensorFilePlan } from '../../src/format/layout.js';
 import { decodeManifest, encodeManifest } from '../../src/format/manifest.js';
 import { encodeState } from '../../src/format/state.js';
-import { Arena } from '../../src/snapshot/arena.js';
-import { Snapshot } from '../../src/snapshot/snapshot.js';
-import { toSources } from '../../src/snapshot/source.js';
+import { type MemorySource, type Source, toSources } from '../../src/snapshot/source.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';
 
@@ -45,9 +43,13 @@ async function writeExample(name: (typeof ENGINES)[number]): Promise<Uint8Array[
   });
   const chunkBytes = 4096;
   const [plan] = layOutTensors('model', sources, 1e9).files as readonly [TensorFilePlan];
-  const snapshot = Snapshot.take({ model: sources, optimizer: [] }, engine, new Arena());
-  const { file } = await writeTensorFile(directory, plan, snapshot, { engine, direct: 'optional', chunkBytes }, 0, plan.bytes);
-  snapshot.release();
+  const held = plan.tensors.map((tensor) => {
+    const { data } = sources.find((source) => source.name === tensor.name) as Source;
+    return engine.hold((data as MemorySource).memory);
+  });
+  const contents = { ...plan, segments: [{ kind: 'memory', held } as const] };
+  const { file } = await writeTensorFile(directory, contents, { engine, direct: 'optional', chunkBytes }, () => {});
+  for (const memory of held) memory.release();
   const stateBytes = encodeState({ user: { seed: 42 }, extensions: {} });
   const state = await writeSmallFile(directory, { name: 'state.json', role: 'state', bytes: stateBytes }, { engine, chunkBytes });
   const manifest = encodeManifest({

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
@@ -22,8 +22,6 @@ function expectUntouched(directory: string, names: readonly string[]): void {
   expect(visible.sort()).toEqual([...names].sort());
   expect(readdirSync(directory).filter((name) => name.startsWith('.tmp-'))).toEqual([]);
 }
-
-const F32 = (data: Float32Array) => ({ x: { dtype: 'F32' as const, shape: [data.length], data } });
 
 const BAD_TENSORS: [string, Parameters<typeof rejection>[1], () => unknown][] = [
   ['too few bytes', 'ERR_INVALID_TENSOR', () => ({ x: { dtype: 'F32', shape: [3], data: new Float32Array(2) } })],
@@ -188,8 +186,8 @@ describe.each(ENGINES)('save with the %s engine', (engine) => {
       onProgress: (progress) => seen.push(progress),
     });
     const phases = [...new Set(seen.map(({ phase }) => phase))];
-    expect(phases).toEqual(expect.arrayContaining(['write', 'sync', 'verify', 'commit']));
-    expect(seen.at(-1)).toMatchObject({ phase: 'commit', bytes, totalBytes: bytes });
+    expect(phases).toEqual(expect.arrayContaining(['write', 'sync', 'verify', 'commit', 'done']));
+    expect(seen.at(-1)).toMatchObject({ phase: 'done', bytes, totalBytes: bytes });
     const written = seen.filter(({ phase }) => phase === 'write').map((progress) => progress.bytes);
     expect(written).toEqual([...written].sort((a, b) => a - b));
     const restoring: Progress[] = [];
@@ -282,28 +280,6 @@ describe.each(ENGINES)('save with the %s engine', (engine) => {
     await saving;
     expect(turns).toBeGreaterThan(5);
   });
-});
-
-test('reads back what it wrote if asked, and refuses a file that does not', async () => {
-  const directory = freshDirectory();
-  const manager = await openManager(directory, { verifyWrites: true, engine: 'portable' });
-  const data = new Float32Array(1000).fill(1);
-  // Between the fsync and the read-back somebody damages the file.
-  const saving = manager.save({
-    step: 1,
-    tensors: F32(data),
-    onProgress: ({ phase }) => {
-      if (phase !== 'verify') return;
-      for (const name of readdirSync(directory).filter((entry) => entry.startsWith('.tmp-'))) {
-        const file = path.join(directory, name, 'model.safetensors');
-        const bytes = readFileSync(file);
-        bytes[5000] = (bytes[5000] as number) ^ 1;
-        writeFileSync(file, bytes);
-      }
-    },
-  });
-  expect((await rejection(saving, 'ERR_CHECKSUM')).tensors).toEqual(['x']);
-  expectUntouched(directory, []);
 });
 
 test('memory that was written and then detached before the commit saves nothing', async () => {

@@ -1,8 +1,10 @@
 /** The addon's contract (src/native.ts), and that no argument can crash it. */
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import path from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { addon, codeOf, missing, randomBytes, readOptions, slowCrc32c, temporaryDirectory, writerOptions } from './support.js';
+import { addon, addonPath, codeOf, missing, randomBytes, readOptions, slowCrc32c, temporaryDirectory, writerOptions } from './support.js';
 
 /** Not in Node's type definitions without the DOM library. */
 const { WebAssembly } = globalThis as unknown as {
@@ -89,10 +91,50 @@ describe.skipIf(missing)('the native addon', () => {
     mkdirSync(a);
     mkdirSync(b);
     expect(await codeOf(() => addon.renameNoReplace(a, b))).toBe('EEXIST');
-    addon.renameNoReplace(a, c);
+    await addon.renameNoReplace(a, c);
     expect(existsSync(a)).toBe(false);
     expect(existsSync(c)).toBe(true);
-    expect(await codeOf(() => addon.renameNoReplace(a, b))).toBe('ENOENT');
+    const error = await addon.renameNoReplace(a, b).catch((reason) => reason);
+    expect(error).toMatchObject({ code: 'ENOENT', syscall: 'renameat2', path: a });
+  });
+
+  it('lowers the priority of one thread and of those that it starts', async () => {
+    const own = getPriority();
+    const file = path.join(directory, 'nice');
+    const source = `
+      const { parentPort, workerData: { addonPath, file, options } } = require('node:worker_threads');
+      const { getPriority } = require('node:os');
+      const { readdirSync, readFileSync } = require('node:fs');
+      const addon = require(addonPath);
+      const lowered = () => readdirSync('/proc/self/task').filter((thread) => {
+        const stat = readFileSync('/proc/self/task/' + thread + '/stat', 'utf8');
+        return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16] === '15';
+      }).length;
+      const before = lowered();
+      addon.setThreadNice(15);
+      const nice = getPriority();
+      const alone = lowered();
+      addon.openWriter(file, options).then(async (writer) => {
+        const withWriter = lowered();
+        await addon.abandonWriter(writer);
+        let back = 'no error';
+        try { addon.setThreadNice(12); } catch ({ code }) { back = code; }
+        parentPort.postMessage({ before, nice, alone, withWriter, back, last: getPriority() });
+      });`;
+    const options = writerOptions([64 << 20], { queueDepth: 4 });
+    const worker = new Worker(source, { eval: true, workerData: { addonPath, file, options } });
+    const answer = await new Promise<Record<string, unknown>>((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+    });
+    // Back up is for those who may.
+    const [back, last] = answer['back'] === 'no error' ? ['no error', 12] : ['EACCES', 15];
+    expect(answer).toEqual({ before: 0, nice: 15, alone: 1, withWriter: 5, back, last });
+    expect(getPriority()).toBe(own);
+    for (const nice of [-1, 20, 0.5, Number.NaN, '5', undefined] as number[]) {
+      expect(await codeOf(() => addon.setThreadNice(nice))).toBe('ERR_INVALID_ARGUMENT');
+    }
+    await worker.terminate();
   });
 
   it('locks a file once, and not through a symbolic link', async () => {
@@ -178,6 +220,11 @@ describe.skipIf(missing)('the native addon', () => {
       'crc32cCombine',
       'probe',
       'renameNoReplace',
+      'setThreadNice',
+      'prefaultArena',
+      'copyToArena',
+      'releaseArena',
+      'crc32cOfRanges',
       'lockFile',
       'unlockFile',
       'pin',
@@ -275,6 +322,6 @@ describe.skipIf(missing)('the native addon', () => {
   });
 
   it('holds nothing afterwards', () => {
-    expect(addon.stats()).toMatchObject({ pins: 0, writers: 0, readers: 0, abortTokens: 0, stagingBytes: 0 });
+    expect(addon.stats()).toMatchObject({ pins: 0, writers: 0, readers: 0, abortTokens: 0, stagingBytes: 0, arenas: 0, arenaBytes: 0 });
   });
 });

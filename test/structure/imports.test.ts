@@ -17,10 +17,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   storage: [],
   snapshot: ['errors', 'format', 'engine'],
   catalog: ['errors', 'format', 'engine', 'snapshot', 'storage', 'policy'],
-  manager: ['errors', 'version', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy'],
+  saver: ['errors', 'format', 'engine', 'snapshot', 'storage', 'catalog'],
+  manager: ['errors', 'version', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy', 'saver'],
   tfjs: ['errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'manager', 'index'],
   cli: ['errors', 'version', 'native', 'format', 'engine', 'storage', 'catalog', 'policy', 'manager', 'index'],
-  index: ['errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'manager'],
+  index: ['errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'saver', 'manager'],
 };
 
 /** Folders whose functions are pure: they may not touch files, processes, clocks or the network. */

@@ -4,7 +4,7 @@ import { beforeAll, expect, test } from 'vitest';
 import type { CheckpointManager } from '../../src/manager/manager.js';
 import type { SaveRequest } from '../../src/manager/save-request.js';
 import type { TensorInput } from '../../src/snapshot/source.js';
-import { saveModel } from '../../src/tfjs/index.js';
+import { saveModel, saveModelAsync } from '../../src/tfjs/index.js';
 import { stockWarnings } from '../../src/tfjs/model-json.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { openManager } from '../helpers/manager.js';
@@ -55,17 +55,29 @@ test('what stock tfjs cannot read is said', () => {
   expect(stockWarnings([file('a', 2 ** 31 - 1), file('b', 2 ** 31 - 1), file('c', 3)])).toEqual([expect.stringContaining('4 GiB in all')]);
 });
 
-test('the result says how long training stood still, reading the tensors included', async () => {
+test('the result says how long training stood still, capturing the model included', async () => {
   const manager = await openManager(freshDirectory());
   const model = functionalModel(tf, 'adam');
-  const read = model.weights[0]!.read();
-  const dataSync = read.dataSync.bind(read);
-  read.dataSync = (() => {
+  const toJSON = model.toJSON.bind(model);
+  model.toJSON = ((...args: Parameters<typeof toJSON>) => {
     const until = performance.now() + 30;
     while (performance.now() < until);
-    return dataSync();
-  }) as typeof read.dataSync;
+    return toJSON(...args);
+  }) as typeof model.toJSON;
   const { seconds } = await saveModel(manager, model, { step: 1 });
   expect(seconds.snapshot).toBeGreaterThan(0.03);
   expect(seconds.total).toBeGreaterThan(seconds.snapshot);
+  const { stallMs } = await saveModelAsync(manager, model, { step: 2 });
+  expect(stallMs).toBeGreaterThan(30);
+});
+
+test('committed is left to the caller: reading it would count as listening', async () => {
+  const pending = {
+    status: 'accepted',
+    get committed(): never {
+      return expect.fail('committed was read');
+    },
+  };
+  const manager = { saveAsync: async () => pending } as unknown as CheckpointManager;
+  expect(await saveModelAsync(manager, functionalModel(tf), { step: 1 })).toBe(pending);
 });

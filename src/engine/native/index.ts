@@ -1,8 +1,7 @@
 /** The engine in C++: direct I/O on its own threads, checksums in hardware. */
-import { types } from 'node:util';
-import { HoldfastError } from '../../errors.js';
 import type { DirectIo, NativeAddon } from '../../native.js';
 import type {
+  CopyArena,
   Engine,
   FileDigest,
   FileLock,
@@ -11,71 +10,16 @@ import type {
   HeldMemory,
   MemoryRange,
   ReadOptions,
+  SharedMemory,
   WriterOptions,
 } from '../contract.js';
 import { renameUnderLock } from '../portable/rename.js';
 import { abortError } from '../system-error.js';
-import { keepInPlace, letMove } from './keep-in-place.js';
+import { NativeArena } from './arena.js';
+import { adoptMemory, CallersMemory, checksumsOf, NativeMemory, shareMemory, triplesOf } from './memory.js';
 
 /** What renameat2 says where the kernel, the file system or a sandbox does not know or allow the flag. */
 const NO_SUCH_FLAG: ReadonlySet<string> = new Set(['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EPERM']);
-
-/** Bytes of one pinned view of shared memory: Node.js 20 limits views to 2^32 elements. */
-const SHARED_VIEW_BYTES = 2 ** 31;
-
-interface Pin {
-  readonly handle: number;
-  readonly byteOffset: number;
-  readonly byteLength: number;
-}
-
-/** Memory pinned in the addon's table. */
-class NativeMemory implements HeldMemory {
-  readonly pins: readonly Pin[];
-  readonly byteLength: number;
-  private readonly buffer: ArrayBuffer | SharedArrayBuffer;
-  private released = false;
-
-  constructor(
-    private readonly addon: NativeAddon,
-    range: MemoryRange,
-  ) {
-    const { buffer, byteOffset, byteLength } = range;
-    if (byteOffset + byteLength > buffer.byteLength) {
-      throw new HoldfastError('ERR_SOURCE_CHANGED', 'A tensor’s memory was detached or resized before it could be saved.');
-    }
-    this.byteLength = byteLength;
-    this.buffer = buffer;
-    this.pins = types.isArrayBuffer(buffer) ? [this.pinWhole(buffer, range)] : this.pinShared(buffer, range);
-  }
-
-  private pinWhole(buffer: ArrayBuffer, { byteOffset, byteLength }: MemoryRange): Pin {
-    // Pinned first: where that fails, nothing was done to the caller's buffer.
-    const handle = this.addon.pin(buffer, true);
-    keepInPlace(buffer);
-    return { handle, byteOffset, byteLength };
-  }
-
-  private pinShared(buffer: SharedArrayBuffer, { byteOffset, byteLength }: MemoryRange): Pin[] {
-    const pins: Pin[] = [];
-    for (let at = 0; at < byteLength; at += SHARED_VIEW_BYTES) {
-      const length = Math.min(SHARED_VIEW_BYTES, byteLength - at);
-      pins.push({ handle: this.addon.pin(new Uint8Array(buffer, byteOffset + at, length)), byteOffset: 0, byteLength: length });
-    }
-    return pins;
-  }
-
-  isIntact(): boolean {
-    return !this.released && this.pins.every(({ handle }) => this.addon.isIntact(handle));
-  }
-
-  release(): void {
-    if (this.released) return;
-    this.released = true;
-    for (const { handle } of this.pins) this.addon.unpin(handle);
-    if (types.isArrayBuffer(this.buffer)) letMove(this.buffer);
-  }
-}
 
 /** Ties an AbortSignal to one of the addon's abort tokens for the time of one operation. */
 class Cancellation {
@@ -116,12 +60,7 @@ class NativeWriter implements FileWriter {
   ) {}
 
   write(pieces: readonly HeldMemory[]): Promise<void> {
-    const pins = pieces.flatMap((piece) => (piece as NativeMemory).pins);
-    const triples = new Float64Array(pins.length * 3);
-    pins.forEach(({ handle, byteOffset, byteLength }, i) => {
-      triples.set([handle, byteOffset, byteLength], i * 3);
-    });
-    return this.cancellation.run('The save', () => this.addon.write(this.writer, triples));
+    return this.cancellation.run('The save', () => this.addon.write(this.writer, triplesOf(pieces)));
   }
 
   async finish(): Promise<FileDigest> {
@@ -189,21 +128,32 @@ class NativeReader implements FileReader {
 
 export class NativeEngine implements Engine {
   readonly name = 'native';
+  readonly unholdable = 'copy';
 
   constructor(private readonly addon: NativeAddon) {}
 
-  canHold({ buffer }: MemoryRange): boolean {
-    if (!types.isArrayBuffer(buffer)) return true;
-    try {
-      this.addon.unpin(this.addon.pin(buffer));
-      return true;
-    } catch {
-      return false;
-    }
+  tryHold(range: MemoryRange): HeldMemory | undefined {
+    return CallersMemory.tryHold(this.addon, range);
   }
 
   hold(range: MemoryRange): HeldMemory {
-    return new NativeMemory(this.addon, range);
+    return NativeMemory.hold(this.addon, range);
+  }
+
+  share(held: readonly HeldMemory[]): SharedMemory {
+    return shareMemory(held);
+  }
+
+  adopt(shared: SharedMemory): HeldMemory[] {
+    return adoptMemory(shared);
+  }
+
+  createArena(bytes: number): CopyArena {
+    return NativeArena.create(this.addon, bytes);
+  }
+
+  checksums(ranges: readonly MemoryRange[]): number[] {
+    return checksumsOf(this.addon, ranges);
   }
 
   async openWriter(path: string, { direct, chunkBytes, spans, signal }: WriterOptions): Promise<FileWriter> {
@@ -238,12 +188,20 @@ export class NativeEngine implements Engine {
 
   async renameNoReplace(from: string, to: string): Promise<void> {
     try {
-      this.addon.renameNoReplace(from, to);
+      await this.addon.renameNoReplace(from, to);
     } catch (error) {
       const { code } = error as { code?: unknown };
       // Some file systems (NFS, some FUSE ones) do not know the flag.
       if (typeof code !== 'string' || !NO_SUCH_FLAG.has(code)) throw error;
       await renameUnderLock(from, to);
+    }
+  }
+
+  lowerPriority(nice: number): void {
+    try {
+      this.addon.setThreadNice(nice);
+    } catch {
+      // A wish, not a need: the save goes on at the ordinary priority.
     }
   }
 

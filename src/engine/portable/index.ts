@@ -1,6 +1,18 @@
 /** The engine in pure TypeScript: the same bytes, everywhere, through the page cache. */
+import { types } from 'node:util';
 import { crc32c } from '../../format/crc32c.js';
-import type { Engine, FileLock, FileReader, FileWriter, HeldMemory, MemoryRange, WriterOptions } from '../contract.js';
+import type {
+  CopyArena,
+  Engine,
+  FileLock,
+  FileReader,
+  FileWriter,
+  HeldMemory,
+  MemoryRange,
+  SharedMemory,
+  WriterOptions,
+} from '../contract.js';
+import { PortableArena } from './arena.js';
 import { PortableMemory } from './memory.js';
 import { PortableReader } from './reader.js';
 import { renameUnderLock } from './rename.js';
@@ -9,13 +21,38 @@ import { PortableWriter } from './writer.js';
 export class PortableEngine implements Engine {
   readonly name = 'portable';
 
-  canHold(): boolean {
-    return true;
+  readonly unholdable = 'feed';
+
+  tryHold(range: MemoryRange): HeldMemory | undefined {
+    // Another thread sees an ordinary ArrayBuffer only if it is given away.
+    return types.isSharedArrayBuffer(range.buffer) ? this.hold(range) : undefined;
   }
 
   hold(range: MemoryRange): HeldMemory {
     return new PortableMemory(range);
   }
+
+  share(held: readonly HeldMemory[]): SharedMemory {
+    return held.map((piece) => (piece as PortableMemory).range);
+  }
+
+  adopt(shared: SharedMemory): HeldMemory[] {
+    return (shared as MemoryRange[]).map((range) => this.hold(range));
+  }
+
+  createArena(bytes: number): CopyArena {
+    return new PortableArena(bytes);
+  }
+
+  checksums(ranges: readonly MemoryRange[]): number[] {
+    return ranges.map((range) => {
+      let crc = 0;
+      for (const view of new PortableMemory(range).views()) crc = crc32c(view, crc);
+      return crc;
+    });
+  }
+
+  lowerPriority(): void {}
 
   openWriter(path: string, options: WriterOptions): Promise<FileWriter> {
     return PortableWriter.open(path, options);

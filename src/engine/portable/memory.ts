@@ -13,7 +13,7 @@ export class PortableMemory implements HeldMemory {
   readonly byteLength: number;
   private readonly bufferBytes: number;
 
-  constructor(private readonly range: MemoryRange) {
+  constructor(readonly range: MemoryRange) {
     const { buffer, byteOffset, byteLength } = range;
     if (byteOffset + byteLength > buffer.byteLength) throw changed();
     this.byteLength = byteLength;

@@ -1,0 +1,166 @@
+/**
+ * Steps 2 to 7 of the commit protocol: everything that is written before a checkpoint gets its name. Runs in a worker. The numbers are those
+ * of docs/DURABILITY.md, which says for every step what a reader sees after a crash there.
+ */
+import path from 'node:path';
+import { type ProgressListener, withProgress } from '../engine/progress.js';
+import { throwIfAborted, toHoldfastError } from '../engine/system-error.js';
+import { HoldfastError } from '../errors.js';
+import { crcHex } from '../format/crc32c.js';
+import { encodeManifest, type Manifest, type ManifestFile } from '../format/manifest.js';
+import { MANIFEST_NAME } from '../format/names.js';
+import { freeBytes, makeDirectory, syncDirectory, writeNewFile } from '../storage/local.js';
+import { firstFailure } from './parallel.js';
+import { readBack } from './read-back.js';
+import { type FileContents, type SmallFile, type WriteOptions, type WrittenFile, writeSmallFile, writeTensorFile } from './write-files.js';
+
+/** A tensor file, and what is known of its bytes beforehand. */
+export interface PersistFile extends FileContents {
+  /** CRC32C per tensor when the snapshot was taken; NaN where it was not. Empty: of none. */
+  readonly expected: Float64Array;
+}
+
+/** What is to be persisted. */
+export interface Persist {
+  /** The directory of checkpoints, and the name of the temporary directory to be made in it. */
+  readonly directory: string;
+  readonly temporary: string;
+  readonly files: readonly PersistFile[];
+  readonly smallFiles: readonly SmallFile[];
+  /** The manifest but for the files and the time. */
+  readonly record: Omit<Manifest, 'files' | 'createdAt'>;
+}
+
+export interface PersistOptions extends WriteOptions {
+  /** Read every tensor file back, bypassing the cache where possible. */
+  readonly verifyWrites: boolean;
+}
+
+/** What was written, and what it took. */
+export interface Persisted {
+  readonly bytes: number;
+  /** Whether every tensor file went past the page cache, and if not, why. */
+  readonly direct: boolean;
+  readonly directReason: string;
+  /** `write` and `sync` are summed over the files, which may overlap. */
+  readonly seconds: { readonly write: number; readonly sync: number; readonly verify: number };
+}
+
+/** Room that the file system needs beyond the data: manifest, directories, rounding up to blocks. */
+const SPARE_BYTES = 64 * 1024;
+
+/**
+ * Tensor files that are written at a time. The second one fills the gaps that creating, preallocating and syncing a file leave;
+ * more gain nothing (bench/parallel-files.mjs).
+ */
+const FILES_AT_ONCE = 2;
+
+/** Writes everything and makes it durable under the temporary name. When it rejects, leftovers are the caller's to remove. */
+export async function persistCheckpoint(what: Persist, options: PersistOptions): Promise<Persisted> {
+  const { directory, record } = what;
+  const { signal, onProgress } = options;
+  const temporary = path.join(directory, what.temporary);
+  const total = totalBytes(what);
+  try {
+    throwIfAborted(signal, 'The save');
+    await assertRoom(directory, total);
+    await makeDirectory(temporary); // 2
+    const written = await writeFiles(temporary, what, options, total); // 3, 4
+    const files = written.map(({ file }) => file);
+    const verify = await verifyFiles(temporary, files, options); // 5
+    throwIfAborted(signal, 'The save');
+    onProgress?.({ phase: 'commit', bytes: total, totalBytes: total });
+    const manifest: Manifest = { ...record, createdAt: new Date().toISOString(), files };
+    await writeNewFile(path.join(temporary, MANIFEST_NAME), encodeManifest(manifest)); // 6
+    await syncDirectory(temporary); // 7
+    return { bytes: total, ...summarize(written), seconds: { ...secondsOf(written), verify } };
+  } catch (error) {
+    throw toHoldfastError(error, `save to ${directory}`, { path: directory });
+  }
+}
+
+function totalBytes({ files, smallFiles }: Persist): number {
+  const tensors = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  return smallFiles.reduce((sum, { bytes }) => sum + bytes.length, tensors);
+}
+
+async function assertRoom(directory: string, bytes: number): Promise<void> {
+  const free = await freeBytes(directory).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOSYS') return undefined;
+    throw toHoldfastError(error, `look for free space in ${directory}`, { path: directory });
+  });
+  if (free === undefined || free >= bytes + SPARE_BYTES) return;
+  throw new HoldfastError(
+    'ERR_NO_SPACE',
+    `A checkpoint of ${bytes} bytes does not fit: the file system of ${directory} has ${free} bytes left. Free some space or keep fewer checkpoints.`,
+    { path: directory, expected: bytes, actual: free },
+  );
+}
+
+/** A small file was written by other means than an engine, and has no digest. */
+type Written = Pick<WrittenFile, 'file'> & Partial<WrittenFile>;
+
+/** All files, in the order of the manifest, some at a time; the first failure stops the rest. */
+async function writeFiles(temporary: string, { files, smallFiles }: Persist, options: PersistOptions, total: number): Promise<Written[]> {
+  const watched = new Map<string, () => { phase: 'write' | 'sync'; bytes: number }>();
+  const measure = () => {
+    const now = [...watched].map(([file, look]) => ({ file, ...look() }));
+    const bytes = Math.min(
+      total,
+      now.reduce((sum, file) => sum + file.bytes, 0),
+    );
+    const { phase, file } = now.find((each) => each.phase === 'write') ?? now.at(-1) ?? { phase: 'write' as const, file: undefined };
+    return { phase, bytes, totalBytes: total, ...(file === undefined ? {} : { file }) };
+  };
+  return withProgress(options.onProgress as ProgressListener | undefined, measure, () =>
+    firstFailure(options.signal, FILES_AT_ONCE, [
+      ...files.map((contents) => async (signal: AbortSignal): Promise<Written> => {
+        const written = await writeTensorFile(temporary, contents, { ...options, signal }, (look) => watched.set(contents.name, look));
+        assertUnchanged(contents, written);
+        return written;
+      }),
+      ...smallFiles.map((small) => async (): Promise<Written> => ({ file: await writeSmallFile(temporary, small, options) })),
+    ]),
+  );
+}
+
+/** Throws `ERR_SOURCE_CHANGED` where what was written is not what the snapshot saw. */
+function assertUnchanged({ tensors, expected }: PersistFile, { digest }: WrittenFile): void {
+  const changed = tensors.filter((_, i) => {
+    const checksum = expected[i] ?? Number.NaN;
+    return !Number.isNaN(checksum) && checksum !== digest.spans[i + 1];
+  });
+  if (changed.length === 0) return;
+  const index = tensors.indexOf(changed[0] as (typeof tensors)[number]);
+  throw new HoldfastError(
+    'ERR_SOURCE_CHANGED',
+    `The memory of ${changed.map((tensor) => JSON.stringify(tensor.name)).join(', ')} was written to between the snapshot and the save, although it was promised stable. Nothing was saved. Leave it alone until the save is done, or leave out "stable".`,
+    {
+      tensors: changed.map((tensor) => tensor.name),
+      expected: crcHex(expected[index] as number),
+      actual: crcHex(digest.spans[index + 1] as number),
+    },
+  );
+}
+
+async function verifyFiles(temporary: string, files: readonly ManifestFile[], options: PersistOptions): Promise<number> {
+  if (!options.verifyWrites) return 0;
+  const started = performance.now();
+  await readBack(temporary, files, options);
+  return (performance.now() - started) / 1000;
+}
+
+function summarize(written: readonly Written[]): { direct: boolean; directReason: string } {
+  const digests = written.flatMap(({ digest }) => (digest === undefined ? [] : [digest]));
+  const notDirect = digests.find(({ direct }) => !direct);
+  return { direct: digests.length > 0 && notDirect === undefined, directReason: (notDirect ?? digests.at(-1))?.directReason ?? '' };
+}
+
+function secondsOf(written: readonly Written[]): { write: number; sync: number } {
+  const seconds = { write: 0, sync: 0 };
+  for (const { digest } of written) {
+    seconds.write += digest?.transferSeconds ?? 0;
+    seconds.sync += digest?.syncSeconds ?? 0;
+  }
+  return seconds;
+}

@@ -1,0 +1,165 @@
+/** The saving thread's side of streams: reads them when the worker asks, piece by piece, with a turn of the event loop between. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { MessagePort } from 'node:worker_threads';
+import type { Engine, HeldMemory } from '../engine/contract.js';
+import { HoldfastError } from '../errors.js';
+import type { FromWorker, ToWorker } from './job.js';
+
+/** A stream of one tensor. */
+export interface OutgoingStream {
+  readonly tensor: string;
+  readonly stream: AsyncIterable<Uint8Array>;
+  /** Chunks need not be copied. */
+  readonly fresh: boolean;
+}
+
+/** Most bytes that are read ahead of the disk; a single larger chunk is let through. */
+const WINDOW_BYTES = 64 * 2 ** 20;
+/** Chunks that must be copied travel in parts of this size. */
+const COPY_BYTES = 4 * 2 ** 20;
+/** Copies that may be under way at a time. */
+const COPIES = 4;
+
+type Taken = Extract<FromWorker, { readonly type: 'taken' }>;
+
+/** All streams of one save. */
+export class OutgoingStreams {
+  /** Why a stream could not be read to its end; the save then fails with this, whatever the worker says. */
+  failure: HoldfastError | undefined;
+  private readonly outstanding = new Map<number, HeldMemory>();
+  private outstandingBytes = 0;
+  private nextPiece = 0;
+  private stopped = false;
+  private readonly active = new Set<AsyncIterator<Uint8Array>>();
+  private waiting: (() => void)[] = [];
+  /** Shared memory for copies: each part is used again when the worker has taken it. */
+  private readonly freeCopies: SharedArrayBuffer[] = [];
+  private copies = 0;
+  private readonly copyOf = new Map<number, SharedArrayBuffer>();
+
+  constructor(
+    private readonly streams: readonly OutgoingStream[],
+    private readonly engine: Engine,
+    private readonly port: MessagePort,
+  ) {}
+
+  /** Begins to read a stream; what goes wrong is kept in {@link failure}, and ends the save. */
+  start(index: number): void {
+    const stream = this.streams[index] as OutgoingStream;
+    this.flow(index, stream).catch((error: unknown) => {
+      if (this.stopped) return;
+      this.failure ??= error instanceof HoldfastError ? error : streamFailed(stream.tensor, error);
+      this.tell({ type: 'abort' });
+    });
+  }
+
+  taken({ piece }: Taken): void {
+    const held = this.outstanding.get(piece);
+    if (held === undefined) return;
+    this.letGo(piece, held);
+    this.wake();
+  }
+
+  /** The worker reads nothing any more: lets everything go. Streams that are stuck are left behind. */
+  stop(): void {
+    this.stopped = true;
+    for (const iterator of this.active) leave(iterator);
+    this.active.clear();
+    for (const [piece, held] of this.outstanding) this.letGo(piece, held);
+    this.wake();
+  }
+
+  private letGo(piece: number, held: HeldMemory): void {
+    this.outstanding.delete(piece);
+    this.outstandingBytes -= held.byteLength;
+    held.release();
+    const copy = this.copyOf.get(piece);
+    this.copyOf.delete(piece);
+    if (copy !== undefined) this.freeCopies.push(copy);
+  }
+
+  private async flow(index: number, { tensor, stream, fresh }: OutgoingStream): Promise<void> {
+    const iterator = stream[Symbol.asyncIterator]();
+    this.active.add(iterator);
+    try {
+      for (;;) {
+        await this.until(() => this.outstandingBytes < WINDOW_BYTES);
+        // A stream that is never short of data would otherwise keep the event loop to itself.
+        await nextTurn();
+        if (this.stopped) return;
+        const { done, value } = await iterator.next();
+        if (this.stopped) return;
+        if (done === true) break;
+        if (!ArrayBuffer.isView(value)) {
+          throw new HoldfastError('ERR_INVALID_TENSOR', `The stream of tensor ${JSON.stringify(tensor)} must give Uint8Array chunks.`, {
+            tensors: [tensor],
+          });
+        }
+        await this.send(index, value, fresh);
+      }
+      this.active.delete(iterator);
+      this.tell({ type: 'end', stream: index });
+    } finally {
+      if (this.active.delete(iterator)) leave(iterator);
+    }
+  }
+
+  private async send(index: number, { buffer, byteOffset, byteLength }: ArrayBufferView, fresh: boolean): Promise<void> {
+    if (byteLength === 0) return;
+    const held = fresh ? this.engine.tryHold({ buffer: buffer as ArrayBuffer, byteOffset, byteLength }) : undefined;
+    if (held !== undefined) return this.post(index, held);
+    for (let at = 0; at < byteLength && !this.stopped; at += COPY_BYTES) {
+      const length = Math.min(COPY_BYTES, byteLength - at);
+      await this.until(() => this.freeCopies.length > 0 || this.copies < COPIES);
+      if (this.stopped) return;
+      const copy = this.takeCopy();
+      new Uint8Array(copy, 0, length).set(new Uint8Array(buffer, byteOffset + at, length));
+      this.copyOf.set(this.nextPiece, copy);
+      this.post(index, this.engine.hold({ buffer: copy, byteOffset: 0, byteLength: length }));
+    }
+  }
+
+  private takeCopy(): SharedArrayBuffer {
+    const free = this.freeCopies.pop();
+    if (free !== undefined) return free;
+    this.copies++;
+    return new SharedArrayBuffer(COPY_BYTES);
+  }
+
+  private post(stream: number, held: HeldMemory): void {
+    const piece = this.nextPiece++;
+    this.outstanding.set(piece, held);
+    this.outstandingBytes += held.byteLength;
+    this.tell({ type: 'piece', stream, piece, shared: this.engine.share([held]) });
+  }
+
+  /** Waits for `condition`, or for the end of the save. */
+  private async until(condition: () => boolean): Promise<void> {
+    while (!this.stopped && !condition()) {
+      await new Promise<void>((resolve) => {
+        this.waiting.push(resolve);
+      });
+    }
+  }
+
+  private wake(): void {
+    for (const resolve of this.waiting.splice(0)) resolve();
+  }
+
+  private tell(message: ToWorker): void {
+    this.port.postMessage(message);
+  }
+}
+
+/** Tells a stream that nobody reads it any more. Not awaited: one that is stuck may never answer this either. */
+function leave(iterator: AsyncIterator<Uint8Array>): void {
+  void (async () => iterator.return?.())().catch(() => {});
+}
+
+function streamFailed(tensor: string, cause: unknown): HoldfastError {
+  return new HoldfastError(
+    'ERR_SOURCE',
+    `The stream of tensor ${JSON.stringify(tensor)} failed: ${String((cause as Error)?.message ?? cause)}`,
+    { tensors: [tensor], cause },
+  );
+}

@@ -1,0 +1,132 @@
+/** The order of saves: one is written at a time, in the order of the calls. */
+import type { HoldfastError } from '../errors.js';
+
+/** What a queued save does when its turn comes; it stops when `signal` fires. */
+export type SaveWork<T> = (signal: AbortSignal) => Promise<T>;
+
+/** Where a save comes from. */
+export interface Origin {
+  /** Whose save it is. */
+  readonly owner: object;
+  /** Whether a newer one of the same owner may take its place while it waits. */
+  readonly replaceable: boolean;
+}
+
+/** A save on its way, whatever it resolves to. */
+export interface Queued {
+  readonly origin: Origin;
+  readonly waiting: boolean;
+  readonly settled: boolean;
+  cancel(reason: HoldfastError): void;
+  run(): Promise<void>;
+}
+
+/** One save on its way. */
+export class QueuedSave<T> implements Queued {
+  readonly outcome: Promise<T>;
+  private readonly stop = new AbortController();
+  private resolve: (value: T) => void = () => {};
+  private reject: (error: unknown) => void = () => {};
+  private state: 'waiting' | 'running' | 'settled' = 'waiting';
+
+  constructor(
+    private readonly queue: SaveQueue,
+    private readonly work: SaveWork<T>,
+    readonly origin: Origin,
+    /** Called if it never runs. */
+    private readonly dropped: () => void,
+  ) {
+    this.outcome = new Promise<T>((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    // Whether somebody must hear of a failure is decided elsewhere: never by an unhandled rejection.
+    this.outcome.catch(() => {});
+  }
+
+  get waiting(): boolean {
+    return this.state === 'waiting';
+  }
+
+  get settled(): boolean {
+    return this.state === 'settled';
+  }
+
+  /** Whether somebody asked it to stop; it may have been too late. */
+  get cancelled(): boolean {
+    return this.stop.signal.aborted;
+  }
+
+  /** Takes it out of the queue, or asks it to stop; `reason` is what it rejects with, unless it was too late. */
+  cancel(reason: HoldfastError): void {
+    if (this.state === 'settled') return;
+    this.stop.abort(reason);
+    if (this.state === 'running') return;
+    this.state = 'settled';
+    this.dropped();
+    this.queue.remove(this);
+    this.reject(reason);
+  }
+
+  /** Runs the work; the queue's business. */
+  async run(): Promise<void> {
+    this.state = 'running';
+    try {
+      const value = await this.work(this.stop.signal);
+      this.state = 'settled';
+      this.resolve(value);
+    } catch (error) {
+      this.state = 'settled';
+      this.reject(error);
+    }
+  }
+}
+
+/** The saves of one directory that are not settled, oldest first. */
+export class SaveQueue {
+  private saves: Queued[] = [];
+  private running = false;
+  private watchers: (() => void)[] = [];
+
+  /** How many are in flight. */
+  get length(): number {
+    return this.saves.length;
+  }
+
+  /** Work begins in a later turn of the event loop: the call that queues it returns first. */
+  add<T>(work: SaveWork<T>, origin: Origin, dropped: () => void): QueuedSave<T> {
+    const save = new QueuedSave(this, work, origin, dropped);
+    this.saves.push(save);
+    setImmediate(() => this.pump());
+    return save;
+  }
+
+  remove(save: Queued): void {
+    this.saves = this.saves.filter((other) => other !== save);
+    for (const watcher of this.watchers.splice(0)) watcher();
+  }
+
+  /** The newest replaceable save of `owner` that waits with at least `ahead` others before it. */
+  findReplaceable(ahead: number, owner: object): Queued | undefined {
+    return this.saves.slice(ahead).findLast(({ waiting, origin }) => waiting && origin.replaceable && origin.owner === owner);
+  }
+
+  /** Resolves when fewer than `limit` unsettled saves are ahead of `save`, or it is settled. */
+  async within(limit: number, save: Queued): Promise<void> {
+    while (!save.settled && this.saves.indexOf(save) >= limit) {
+      await new Promise<void>((resolve) => {
+        this.watchers.push(resolve);
+      });
+    }
+  }
+
+  private async pump(): Promise<void> {
+    if (this.running) return;
+    this.running = true;
+    for (let next = this.saves[0]; next !== undefined; next = this.saves[0]) {
+      await next.run();
+      this.remove(next);
+    }
+    this.running = false;
+  }
+}
