@@ -106,7 +106,7 @@ TEST_F(ArenaTest, ReleasedMemoryStaysUntilItsLastUserIsGone) {
   EXPECT_FALSE(arenas_.Release(handle, 1)) << "released before, though it is still there";
   EXPECT_FALSE(pins_.Acquire(handle));
   first.Release();
-  EXPECT_EQ(arenas_.size(), 1U);
+  ASSERT_EQ(arenas_.size(), 1U);
   memset(second->data, 7, second->bytes);  // ends the program if it is gone
   EXPECT_EQ(second->data[second->bytes - 1], 7);
   second.Release();

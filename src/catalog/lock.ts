@@ -45,17 +45,14 @@ export class DirectoryLock {
     }
   }
 
+  /** What {@link assertLockHeld} asks for, in whichever thread. */
+  get claim(): LockClaim {
+    return { file: this.file, token: this.identity.token };
+  }
+
   /** Throws `ERR_LOCK_LOST` if the lock file is not this lock's any more. */
   async assertHeld(): Promise<void> {
-    const holder = await readHolder(this.file).catch((error: unknown) => {
-      throw toHoldfastError(error, `read ${this.file}`, { path: this.file });
-    });
-    if (holder?.token === this.identity.token) return;
-    throw new HoldfastError(
-      'ERR_LOCK_LOST',
-      `${this.file} was removed or taken over by another writer while this manager held it. Nothing was committed. Open the directory again, and let only one process write to it.`,
-      { path: this.file, holder },
-    );
+    await assertLockHeld(this.claim);
   }
 
   /** Gives the lock up; removes the file only if it is still this lock's. */
@@ -69,6 +66,25 @@ export class DirectoryLock {
       this.fileLock?.release();
     }
   }
+}
+
+/** A lock that is held somewhere in this process. */
+export interface LockClaim {
+  readonly file: string;
+  readonly token: string;
+}
+
+/** Throws `ERR_LOCK_LOST` if the lock file is not the one that is claimed. */
+export async function assertLockHeld({ file, token }: LockClaim): Promise<void> {
+  const holder = await readHolder(file).catch((error: unknown) => {
+    throw toHoldfastError(error, `read ${file}`, { path: file });
+  });
+  if (holder?.token === token) return;
+  throw new HoldfastError(
+    'ERR_LOCK_LOST',
+    `${file} was removed or taken over by another writer while this manager held it. Nothing was committed. Open the directory again, and let only one process write to it.`,
+    { path: file, holder },
+  );
 }
 
 /** Puts the lock in place unless one is there. */

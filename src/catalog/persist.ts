@@ -34,6 +34,8 @@ export interface Persist {
 export interface PersistOptions extends WriteOptions {
   /** Read every tensor file back, bypassing the cache where possible. */
   readonly verifyWrites: boolean;
+  /** Files that are written at a time. Default {@link FILES_AT_ONCE}. */
+  readonly filesAtOnce?: number | undefined;
 }
 
 /** What was written, and what it took. */
@@ -113,7 +115,7 @@ async function writeFiles(temporary: string, { files, smallFiles }: Persist, opt
     return { phase, bytes, totalBytes: total, ...(file === undefined ? {} : { file }) };
   };
   return withProgress(options.onProgress as ProgressListener | undefined, measure, () =>
-    firstFailure(options.signal, FILES_AT_ONCE, [
+    firstFailure(options.signal, options.filesAtOnce ?? FILES_AT_ONCE, [
       ...files.map((contents) => async (signal: AbortSignal): Promise<Written> => {
         const written = await writeTensorFile(temporary, contents, { ...options, signal }, (look) => watched.set(contents.name, look));
         assertUnchanged(contents, written);

@@ -1,13 +1,12 @@
 /**
- * Steps 8 and 9 of the commit protocol: what was persisted under a temporary name gets its own. Runs where the lock is held, so whether a
- * checkpoint came to be never depends on a worker's answer.
+ * Steps 8 and 9 of the commit protocol: what was persisted under a temporary name gets its own.
  */
 import path from 'node:path';
 import type { Engine } from '../engine/contract.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { syncDirectory, temporaryName } from '../storage/local.js';
-import type { DirectoryLock } from './lock.js';
+import { assertLockHeld, type LockClaim } from './lock.js';
 
 /** What is to get which name. */
 export interface Publication {
@@ -20,10 +19,10 @@ export interface Publication {
 }
 
 /** Gives the finished directory its name and makes that durable; resolves to the name. When it rejects, there is no checkpoint. */
-export async function publishCheckpoint(what: Publication, engine: Engine, lock: DirectoryLock): Promise<string> {
+export async function publishCheckpoint(what: Publication, engine: Engine, lock: LockClaim): Promise<string> {
   const { directory } = what;
   try {
-    await lock.assertHeld();
+    await assertLockHeld(lock);
     return await rename(what, engine);
   } catch (error) {
     throw toHoldfastError(error, `save to ${directory}`, { path: directory });

@@ -7,6 +7,21 @@ import { listDirectory, removeTree, syncDirectory, temporaryName } from '../stor
 import type { GoodEntry } from './checkpoint.js';
 
 /**
+ * Removes an unfinished checkpoint, whoever may still be about to rename it: of the two renames one wins. False if it is not there (any more).
+ */
+export async function discardTemporary(directory: string, temporary: string): Promise<boolean> {
+  const grave = path.join(directory, temporaryName(`${TEMPORARY_PREFIX}delete-`));
+  try {
+    await rename(path.join(directory, temporary), grave);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+  await removeTree(grave);
+  return true;
+}
+
+/**
  * Renames the checkpoint away, makes that durable, and removes it. One that holds files which its manifest does not list is
  * left alone: they are somebody's. Throws `ERR_INVALID_ARGUMENT` naming them.
  */

@@ -2,7 +2,7 @@
 import { HoldfastError } from '../errors.js';
 import { bitsOf, byteLengthOf, type Dtype } from './dtype.js';
 import { assertTensorName, compareUtf8 } from './names.js';
-import { decodeHeader, encodeHeader, LENGTH_BYTES, type TensorEntry } from './safetensors.js';
+import { encodeHeader, type TensorEntry } from './safetensors.js';
 
 /** What the layout needs to know of a tensor. */
 export interface TensorSpec {
@@ -108,8 +108,6 @@ function planFile(name: string, role: 'model' | 'optimizer', shard: readonly Ten
     offset += byteLength;
     return entry;
   });
-  // What is about to be written must be what the reader accepts: it throws here, before anything is on disk.
-  decodeHeader(head.subarray(LENGTH_BYTES), offset, name);
   return { name, role, head, tensors, bytes: offset };
 }
 

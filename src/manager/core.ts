@@ -5,9 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { CatalogEntry } from '../catalog/checkpoint.js';
 import { DirectoryLock } from '../catalog/lock.js';
-import { ManifestCache } from '../catalog/manifest-cache.js';
 import { readRegistry } from '../catalog/registry.js';
 import { scanDirectory } from '../catalog/scan.js';
 import { sweepLeftovers } from '../catalog/sweep.js';
@@ -26,7 +24,6 @@ const releasing = new Map<string, Promise<void>>();
 export class WriterCore {
   readonly queue = new SaveQueue();
   private readonly arenas = new Map<EngineName, ArenaPool>();
-  private readonly manifests = new ManifestCache();
   private users = 0;
 
   private constructor(
@@ -72,27 +69,14 @@ export class WriterCore {
     }
   }
 
+  /** The highest sequence that is known to have been committed here. */
   get highestSequence(): number {
     return this.highest;
   }
 
-  /**
-   * The next sequence: above everything seen, and above what somebody may have copied into the
-   * directory meanwhile.
-   */
-  takeSequence(entries: readonly CatalogEntry[]): number {
-    for (const { manifest } of entries) this.highest = Math.max(this.highest, manifest?.sequence ?? 0);
-    if (this.highest < Number.MAX_SAFE_INTEGER) return ++this.highest;
-    throw new HoldfastError('ERR_UNSUPPORTED', `The commit sequence of ${this.directory} has reached its end; go on in a new directory.`, {
-      path: this.directory,
-    });
-  }
-
-  /** The checkpoints of the directory, oldest commit first; manifests that have not changed are not read again. */
-  async scan(): Promise<CatalogEntry[]> {
-    const entries = await scanDirectory(this.directory, this.manifests);
-    this.manifests.retain(entries.map(({ info }) => info.path));
-    return entries;
+  /** A checkpoint of this sequence was committed. */
+  noteSequence(sequence: number): void {
+    this.highest = Math.max(this.highest, sequence);
   }
 
   /** Memory for copied snapshots; of the managers of one directory, those with one engine share it. */

@@ -1,24 +1,18 @@
 /** One save: from a checked request to a durable checkpoint, its links and what retention removes. */
 import path from 'node:path';
-import type { CatalogEntry, GoodEntry } from '../catalog/checkpoint.js';
-import { pointLink } from '../catalog/links.js';
-import type { Persisted } from '../catalog/persist.js';
-import { type Publication, publishCheckpoint } from '../catalog/publish.js';
-import { writeRegistry } from '../catalog/registry.js';
-import { removeCheckpoint } from '../catalog/remove.js';
-import { summarize, toPolicyEntry } from '../catalog/summary.js';
 import type { SmallFile } from '../catalog/write-files.js';
 import type { Engine, EngineName } from '../engine/contract.js';
 import type { ProgressListener } from '../engine/progress.js';
-import { throwIfAborted } from '../engine/system-error.js';
 import { layOutTensors, type TensorFilePlan, type TensorLayout } from '../format/layout.js';
 import type { Manifest } from '../format/manifest.js';
 import { defaultCheckpointName, STATE_NAME, TEMPORARY_PREFIX } from '../format/names.js';
 import { encodeState } from '../format/state.js';
+import type { PolicyEntry } from '../policy/entry.js';
 import { decideRetention } from '../policy/retention.js';
-import { persistInWorker } from '../saver/persist.js';
+import type { Written } from '../saver/job.js';
+import { type RetentionAnswer, writeInWorker } from '../saver/write-in-worker.js';
 import { Snapshot } from '../snapshot/snapshot.js';
-import { removeTree, temporaryName } from '../storage/local.js';
+import { temporaryName } from '../storage/local.js';
 import { SOFTWARE } from '../version.js';
 import type { WriterCore } from './core.js';
 import type { Settings } from './options.js';
@@ -39,9 +33,9 @@ export interface SaveSeconds {
   readonly sync: number;
   /** Reading back, with `verifyWrites`. */
   readonly verify: number;
-  /** From there to the acknowledgement: checks, rename, fsync of the directory. */
+  /** From the training thread's word to the durable checkpoint: lock, rename, fsync of the directory. */
   readonly commit: number;
-  /** From the call to the acknowledgement. */
+  /** From the call to the acknowledgement; what is not in the others is time until the threads had a turn. */
   readonly total: number;
 }
 
@@ -52,7 +46,7 @@ export interface SaveResult {
   readonly sequence: number;
   readonly bytes: number;
   readonly engine: EngineName;
-  /** Bytes per second from the beginning of the writing to the acknowledgement. */
+  /** Bytes per second from the beginning of the writing to the durable checkpoint; 0 where it is not known. */
   readonly bytesPerSecond: number;
   /** Whether every tensor file went past the page cache; if not, `directReason` says why. */
   readonly direct: boolean;
@@ -130,79 +124,88 @@ export async function runSave(
   { signal, onProgress, stallMs }: RunOptions,
 ): Promise<SaveResult> {
   const { core, engine, settings } = context;
-  const { request, files, smallFiles, snapshot } = prepared;
+  const { request, files, smallFiles, snapshot, bytes, started, captured } = prepared;
   const { directory } = core;
   const began = performance.now();
-  const temporary = temporaryName(TEMPORARY_PREFIX);
-  let persisted: Persisted;
-  let persistedAt: number;
-  let name: string;
-  let sequence: number;
+  let acknowledged = Number.NaN;
+  let written: Written;
   try {
-    const record = describe(request, core, await core.scan(), engine, settings);
-    ({ sequence } = record);
-    persisted = await persistInWorker({
+    written = await writeInWorker({
       ...settings,
       directory,
-      temporary,
+      temporary: temporaryName(TEMPORARY_PREFIX),
+      name: nameOf(request),
       files,
       smallFiles,
       snapshot,
-      record,
+      record: describe(request, context),
+      highestSequence: core.highestSequence,
+      lock: core.lock.claim,
       engine,
       signal,
       onProgress,
+      retain: (entries, best) => retain(entries, best, settings),
+      onCommitted: () => {
+        acknowledged = performance.now();
+        // Every byte is on disk: what they were read from is not needed for links and retention.
+        snapshot.release();
+        onProgress({ phase: 'done', bytes, totalBytes: bytes });
+      },
     });
-    persistedAt = performance.now();
-    name = await publish(request, snapshot, { directory, temporary, sequence }, context, signal);
   } finally {
     snapshot.release();
   }
-  const acknowledged = performance.now();
-  onProgress({ phase: 'done', bytes: prepared.bytes, totalBytes: prepared.bytes });
-  const { removed, warnings } = await settle(core, settings);
-  const { direct, directReason, seconds } = persisted;
-  const persist = (persistedAt - began) / 1000;
-  const commit = (acknowledged - persistedAt) / 1000;
+  core.noteSequence(written.sequence);
+  const { name, sequence, persisted, seconds, removed, warnings } = written;
   return {
     name,
     path: path.join(directory, name),
     sequence,
-    bytes: prepared.bytes,
-    bytesPerSecond: prepared.bytes / (persist + commit),
+    bytes,
+    bytesPerSecond: seconds.persist > 0 ? bytes / (seconds.persist + seconds.commit) : 0,
     engine: engine.name,
-    direct,
-    directReason,
+    direct: persisted.direct,
+    directReason: persisted.directReason,
     seconds: {
       stall: stallMs() / 1000,
-      snapshot: (prepared.captured - prepared.started) / 1000,
-      queue: (began - prepared.captured) / 1000,
-      persist,
+      snapshot: (captured - started) / 1000,
+      queue: (began - captured) / 1000,
       ...seconds,
-      commit,
-      total: (acknowledged - prepared.started) / 1000,
+      ...persisted.seconds,
+      total: ((Number.isNaN(acknowledged) ? performance.now() : acknowledged) - started) / 1000,
     },
     removed,
     warnings: [...warnings, ...askForWarnings(request)],
   };
 }
 
-/** Gives what was persisted its name, or removes it. */
-async function publish(
-  { step, epoch, metrics }: CheckedRequest,
-  snapshot: Snapshot,
-  what: Omit<Publication, 'name'>,
-  { core, engine }: SaveContext,
-  signal: AbortSignal,
-): Promise<string> {
+function nameOf({ step, epoch, metrics }: CheckedRequest): string {
+  return defaultCheckpointName({ step, epoch, loss: metrics['val_loss'] ?? metrics['loss'] });
+}
+
+/** The manifest, but for what only the worker knows. */
+function describe(
+  { step, epoch, metrics, contents, software }: CheckedRequest,
+  { core, engine, settings }: SaveContext,
+): Omit<Manifest, 'files' | 'createdAt' | 'sequence'> {
+  return {
+    runId: core.runId,
+    contents,
+    step,
+    ...(epoch === undefined ? {} : { epoch }),
+    metrics,
+    ...(settings.monitor === undefined ? {} : { monitor: settings.monitor }),
+    software: { ...SOFTWARE, engine: engine.name, ...software },
+  };
+}
+
+/** What the rules let go. The save is durable: a rule that throws becomes a warning, and nothing is removed. */
+function retain(entries: readonly PolicyEntry[], best: string | undefined, { keep }: Settings): RetentionAnswer {
   try {
-    throwIfAborted(signal, 'The save');
-    snapshot.assertIntact();
-    const name = defaultCheckpointName({ step, epoch, loss: metrics['val_loss'] ?? metrics['loss'] });
-    return await publishCheckpoint({ ...what, name }, engine, core.lock);
+    const bestEntry = entries.find(({ name }) => name === best);
+    return { names: decideRetention(entries, keep, bestEntry).removed.map(({ name }) => name), warnings: [] };
   } catch (error) {
-    await removeTree(path.join(what.directory, what.temporary)).catch(() => {});
-    throw error;
+    return { names: [], warnings: [`Could not decide which checkpoints may go: ${(error as Error).message}`] };
   }
 }
 
@@ -213,61 +216,4 @@ function askForWarnings({ warnings }: CheckedRequest): readonly string[] {
   } catch (error) {
     return [`Could not ask the caller for warnings: ${(error as Error).message}`];
   }
-}
-
-function describe(
-  { step, epoch, metrics, contents, software = {} }: CheckedRequest,
-  core: WriterCore,
-  entries: readonly CatalogEntry[],
-  engine: Engine,
-  settings: Settings,
-): Omit<Manifest, 'files' | 'createdAt'> {
-  return {
-    runId: core.runId,
-    sequence: core.takeSequence(entries),
-    contents,
-    step,
-    ...(epoch === undefined ? {} : { epoch }),
-    metrics,
-    ...(settings.monitor === undefined ? {} : { monitor: settings.monitor }),
-    software: { ...SOFTWARE, engine: engine.name, ...software },
-  };
-}
-
-/**
- * Steps 11 and 12: registry, links, retention. The checkpoint is durable already, so nothing that
- * fails here makes the save fail.
- */
-async function settle(core: WriterCore, settings: Settings): Promise<{ removed: string[]; warnings: string[] }> {
-  const warnings: string[] = [];
-  const removed: string[] = [];
-  const attempt = async (what: string, work: () => Promise<void>) => {
-    try {
-      await work();
-    } catch (error) {
-      warnings.push(`Could not ${what}: ${(error as Error).message}`);
-    }
-  };
-  const { directory } = core;
-  await attempt('update the directory after the save', async () => {
-    const entries = await core.scan();
-    const { good, latest, best } = summarize(entries, settings.monitor);
-    if (latest !== undefined) await attempt('update the link "latest"', () => pointLink(directory, 'latest', latest.info.name));
-    if (best !== undefined) await attempt('update the link "best"', () => pointLink(directory, 'best', best.info.name));
-    const policyEntries = good.map(toPolicyEntry);
-    const bestEntry = policyEntries.find(({ name }) => name === best?.info.name);
-    const byName = new Map(good.map((entry) => [entry.info.name, entry]));
-    await attempt('decide which checkpoints may go', async () => {
-      for (const { name } of decideRetention(policyEntries, settings.keep, bestEntry).removed) {
-        await attempt(`remove ${name}`, async () => {
-          await removeCheckpoint(directory, byName.get(name) as GoodEntry);
-          removed.push(name);
-        });
-      }
-    });
-    const left = entries.filter(({ info }) => !removed.includes(info.name));
-    const registry = { runId: core.runId, highestSequence: core.highestSequence };
-    await attempt('write registry.json', () => writeRegistry(directory, registry, left));
-  });
-  return { removed, warnings };
 }

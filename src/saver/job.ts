@@ -1,9 +1,13 @@
 /** What the thread that saves and the worker that writes say to each other. Everything here can be structured-cloned. */
 import type { MessagePort } from 'node:worker_threads';
+import type { LockClaim } from '../catalog/lock.js';
 import type { Persist, Persisted, PersistFile, PersistOptions } from '../catalog/persist.js';
 import type { EngineName, SharedMemory } from '../engine/contract.js';
 import type { Progress } from '../engine/progress.js';
 import { type ErrorCode, type ErrorDetails, HoldfastError } from '../errors.js';
+import type { Manifest } from '../format/manifest.js';
+import type { Monitor } from '../policy/best.js';
+import type { PolicyEntry } from '../policy/entry.js';
 
 /** Where the bytes of consecutive tensors come from. */
 export type JobSegment =
@@ -17,26 +21,53 @@ export interface JobFile extends Omit<PersistFile, 'segments' | 'tensors'> {
 }
 
 /** One save to be written. */
-export interface PersistJob extends Omit<Persist, 'files'>, Pick<PersistOptions, 'direct' | 'chunkBytes' | 'verifyWrites'> {
+export interface SaveJob extends Omit<Persist, 'files' | 'record'>, Pick<PersistOptions, 'direct' | 'chunkBytes' | 'verifyWrites'> {
   readonly engine: EngineName;
   /** How far the writing threads stand back behind others, 0 to 19. */
   readonly nice: number;
   readonly files: readonly JobFile[];
+  /** Wanted name of the checkpoint. */
+  readonly name: string;
+  readonly record: Omit<Manifest, 'files' | 'createdAt' | 'sequence'>;
+  /** The highest sequence that was ever committed here, as far as the saving thread knows. */
+  readonly highestSequence: number;
+  readonly lock: LockClaim;
+  readonly monitor: Monitor | undefined;
   readonly port: MessagePort;
 }
 
 export type ToWorker =
   | { readonly type: 'abort' }
   | { readonly type: 'piece'; readonly stream: number; readonly piece: number; readonly shared: SharedMemory }
-  | { readonly type: 'end'; readonly stream: number };
+  | { readonly type: 'end'; readonly stream: number }
+  /** The answer to `ready`: there is no way back. */
+  | { readonly type: 'publish' }
+  /** The answer to `survey`: which checkpoints may go. */
+  | { readonly type: 'remove'; readonly names: readonly string[]; readonly warnings: readonly string[] };
 
 export type FromWorker =
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'want'; readonly stream: number }
   /** The bytes of the piece are staged: its memory may be let go. */
-  | { readonly type: 'taken'; readonly stream: number; readonly piece: number };
+  | { readonly type: 'taken'; readonly stream: number; readonly piece: number }
+  /** Everything is durable under its temporary name; it gets its own if the answer is `publish`. */
+  | { readonly type: 'ready'; readonly sequence: number }
+  /** The checkpoint is durable. */
+  | { readonly type: 'committed'; readonly name: string }
+  /** The good checkpoints, oldest first, and the best: retention is asked for. Rules are functions, which stay with their thread. */
+  | { readonly type: 'survey'; readonly entries: readonly PolicyEntry[]; readonly best: string | undefined };
 
-export type PersistReply = { readonly persisted: Persisted } | { readonly error: PostedError };
+/** What became of a save. Seconds. */
+export interface Written {
+  readonly name: string;
+  readonly sequence: number;
+  readonly persisted: Persisted;
+  readonly seconds: { readonly persist: number; readonly commit: number };
+  readonly removed: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+export type SaveReply = { readonly written: Written } | { readonly error: PostedError };
 
 /** An error on its way between threads, where classes get lost. */
 export interface PostedError {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { TransferListItem } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { HoldfastError } from '../errors.js';
-import type { PersistJob, PersistReply } from './job.js';
+import type { SaveJob, SaveReply } from './job.js';
 
 /** A worker costs some 50 ms to start, so it is kept for a while; it does not keep the process alive. */
 const IDLE_MS = 60_000;
@@ -17,10 +17,10 @@ const pools = new Map<number, Piscina>();
  * Writes a checkpoint in a worker. Rejects with `ERR_WORKER` if the worker dies, whatever kills it; the next save gets a new one. Piscina's own
  * `signal` is not used: it would kill the worker.
  */
-export async function runInWorker(job: PersistJob, transferList: TransferListItem[]): Promise<PersistReply> {
+export async function runInWorker(job: SaveJob, transferList: TransferListItem[]): Promise<SaveReply> {
   const pool = poolOf(job.nice);
   try {
-    return (await pool.run(job, { transferList })) as PersistReply;
+    return (await pool.run(job, { transferList })) as SaveReply;
   } catch (cause) {
     // A pool whose worker failed while it started does not start another one.
     if (pools.get(job.nice) === pool) pools.delete(job.nice);

@@ -3,6 +3,7 @@
 const BYTES = ['test/engine/same-bytes.test.ts'];
 const NATIVE_TESTS = [
   'test/native/addon.test.ts',
+  'test/native/arena.test.ts',
   'test/native/streams.test.ts',
   'test/native/faults.test.ts',
   'test/native/lifetime.test.ts',
@@ -64,5 +65,54 @@ export const NATIVE = [
     find: 'if (done < bytes && direct()) done -= done % alignment_;',
     replace: '',
     ctest: true,
+  },
+  {
+    name: 'copies to an arena come from inside their buffers',
+    file: 'native/core/parallel_copy.cc',
+    find: 'if (offset > memory.bytes || bytes > memory.bytes - offset) {',
+    replace: 'if (offset > memory.bytes) {',
+    ctest: true,
+  },
+  {
+    name: 'copies to an arena stay inside it',
+    file: 'native/core/parallel_copy.cc',
+    find: 'if (offset > bytes || from.bytes > bytes - offset) {',
+    replace: 'if (offset > bytes) {',
+    ctest: true,
+  },
+  {
+    name: 'a released arena waits for its readers',
+    file: 'native/core/arena.cc',
+    find: 'if (result != PinTable::UnpinResult::kDeferred) Free(handle);',
+    replace: 'if (result != PinTable::UnpinResult::kUnknown) Free(handle);',
+    ctest: true,
+  },
+  {
+    name: 'an arena waits for its readers when its thread ends',
+    file: 'native/binding/environment.cc',
+    find: '  PinTable::Global().WaitUntilUnused(id_);\n',
+    replace: '',
+    tests: NATIVE_TESTS,
+  },
+  {
+    name: 'an arena is of the thread that created it',
+    file: 'native/core/arena.cc',
+    find: 'if (found == entries_.end() || found->second.owner != owner) return false;\n  result->memory',
+    replace: 'if (found == entries_.end()) return false;\n  result->memory',
+    ctest: true,
+  },
+  {
+    name: 'a released arena is not prefaulted any further',
+    file: 'native/core/arena.cc',
+    find: 'if (pin.revoked.load() || arena.released->load()) {',
+    replace: 'if (pin.revoked.load()) {',
+    ctest: true,
+  },
+  {
+    name: 'an arena takes no copies of detached memory',
+    file: 'native/binding/arenas.cc',
+    find: 'if (detached) {',
+    replace: 'if (detached && buffers.size() > values.size()) {',
+    tests: NATIVE_TESTS,
   },
 ];

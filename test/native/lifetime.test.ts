@@ -14,7 +14,7 @@ const directory = path.join(path.dirname(fileURLToPath(import.meta.url)), 'lifet
 const run = promisify(execFile);
 
 describe.skipIf(missing)('lifetimes', () => {
-  it.each(['transfer', 'collection', 'exit', 'terminate', 'owner-ends', 'leaks'])(
+  it.each(['transfer', 'collection', 'exit', 'terminate', 'owner-ends', 'arena', 'leaks'])(
     '%s',
     async (name) => {
       const args = ['--expose-gc', path.join(directory, `${name}.mjs`)];

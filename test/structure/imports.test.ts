@@ -17,7 +17,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   storage: [],
   snapshot: ['errors', 'format', 'engine'],
   catalog: ['errors', 'format', 'engine', 'snapshot', 'storage', 'policy'],
-  saver: ['errors', 'format', 'engine', 'snapshot', 'storage', 'catalog'],
+  saver: ['errors', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy'],
   manager: ['errors', 'version', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy', 'saver'],
   tfjs: ['errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'manager', 'index'],
   cli: ['errors', 'version', 'native', 'format', 'engine', 'storage', 'catalog', 'policy', 'manager', 'index'],

@@ -11,7 +11,7 @@ const times = 64;
 
 if (mode === undefined) {
   const here = temporaryDirectory();
-  for (const each of ['write', 'finish', 'read', 'open', 'worker-write', 'uncaught']) {
+  for (const each of ['write', 'finish', 'read', 'open', 'worker-write', 'uncaught', 'arena', 'prefault', 'rename']) {
     const result = spawnSync(process.execPath, [fileURLToPath(import.meta.url), each, here], { encoding: 'utf8' });
     const ended = Date.now();
     const detail = `${each}: status ${result.status}, signal ${result.signal}\n${result.stdout}${result.stderr}`;
@@ -35,6 +35,24 @@ if (mode === undefined) {
       require('node:worker_threads').parentPort.postMessage('writing');
     })`;
     new Worker(source, { eval: true }).on('message', () => setTimeout(leave, 100));
+  } else if (mode === 'arena') {
+    // A worker writes from an arena of the thread that exits.
+    const { Worker } = await import('node:worker_threads');
+    const arena = addon.createArena(bytes);
+    const source = `import(${JSON.stringify(fileURLToPath(new URL('./common.mjs', import.meta.url)))}).then(async (common) => {
+      const writer = await common.addon.openWriter(${JSON.stringify(file)}, common.writerOptions(${bytes * times}));
+      common.addon.write(writer, common.repeated(${arena}, ${bytes}, ${times}));
+      require('node:worker_threads').parentPort.postMessage('writing');
+    })`;
+    new Worker(source, { eval: true }).on('message', () => setTimeout(leave, 100));
+  } else if (mode === 'prefault') {
+    addon.prefaultArena(addon.createArena(2 ** 31));
+    await pause(30);
+    leave();
+  } else if (mode === 'rename') {
+    writeFileSync(file, '');
+    for (let index = 0; index < 20; index++) addon.renameNoReplace(file, `${file}-${index}`).catch(() => undefined);
+    leave();
   } else if (mode === 'read') {
     const size = 1 << 30;
     writeFileSync(file, '');

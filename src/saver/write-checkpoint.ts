@@ -1,0 +1,88 @@
+/** A whole save in a worker: steps 2 to 12 of the commit protocol, so that the training thread is asked twice and told once. */
+import type { CatalogEntry } from '../catalog/checkpoint.js';
+import { ManifestCache } from '../catalog/manifest-cache.js';
+import { type PersistFile, persistCheckpoint } from '../catalog/persist.js';
+import { publishCheckpoint } from '../catalog/publish.js';
+import { scanDirectory } from '../catalog/scan.js';
+import type { Segment } from '../catalog/write-files.js';
+import type { Engine } from '../engine/contract.js';
+import { HoldfastError } from '../errors.js';
+import { decodeHeader, LENGTH_BYTES } from '../format/safetensors.js';
+import type { Inbox } from './inbox.js';
+import type { JobFile, SaveJob, Written } from './job.js';
+import { settle } from './settle.js';
+
+/** Manifests of the directories that this worker has written to, most recently used last. */
+const caches = new Map<string, ManifestCache>();
+const MAX_CACHES = 8;
+
+/** Writes, asks, publishes, tidies up. Throws what keeps the checkpoint from coming to be; what fails after that is a warning. */
+export async function writeCheckpoint(job: SaveJob, engine: Engine, inbox: Inbox): Promise<Written> {
+  const started = performance.now();
+  const { directory, temporary, name } = job;
+  const scan = scannerOf(directory);
+  const sequence = nextSequence(job, await scan());
+  const persisted = await persistCheckpoint(
+    {
+      directory,
+      temporary,
+      files: job.files.map((file) => toFile(file, engine, inbox)),
+      smallFiles: job.smallFiles,
+      record: { ...job.record, sequence },
+    },
+    {
+      engine,
+      direct: job.direct,
+      chunkBytes: job.chunkBytes,
+      verifyWrites: job.verifyWrites,
+      signal: inbox.signal,
+      onProgress: (progress) => inbox.tell({ type: 'progress', progress }),
+    },
+  );
+  const sealed = performance.now();
+  await inbox.ask({ type: 'ready', sequence }, 'publish');
+  const asked = performance.now();
+  const published = await publishCheckpoint({ directory, temporary, name, sequence }, engine, job.lock);
+  const committed = performance.now();
+  inbox.tell({ type: 'committed', name: published });
+  const { removed, warnings } = await settle(job, sequence, scan, inbox);
+  const seconds = { persist: (sealed - started) / 1000, commit: (committed - asked) / 1000 };
+  return { name: published, sequence, persisted, seconds, removed, warnings };
+}
+
+/** What is about to be written must be what a reader accepts: a head that is not throws here, before anything is on disk. */
+function toFile(file: JobFile, engine: Engine, inbox: Inbox): PersistFile {
+  const { tensors } = decodeHeader(file.head.subarray(LENGTH_BYTES), file.bytes, file.name);
+  const segments = file.segments.map(
+    (segment): Segment =>
+      segment.kind === 'memory'
+        ? { kind: 'memory', held: engine.adopt(segment.shared) }
+        : { kind: 'pieces', pieces: inbox.streams.open(segment.stream) },
+  );
+  return { ...file, tensors, segments };
+}
+
+/** Looks at a directory; manifests that have not changed are not read again. */
+function scannerOf(directory: string): () => Promise<CatalogEntry[]> {
+  const cache = caches.get(directory) ?? new ManifestCache();
+  caches.delete(directory);
+  caches.set(directory, cache);
+  for (const oldest of caches.keys()) {
+    if (caches.size <= MAX_CACHES) break;
+    caches.delete(oldest);
+  }
+  return async () => {
+    const entries = await scanDirectory(directory, cache);
+    cache.retain(entries.map(({ info }) => info.path));
+    return entries;
+  };
+}
+
+/** Above everything that is known, and above what somebody may have copied into the directory meanwhile. */
+function nextSequence({ highestSequence, directory }: SaveJob, entries: readonly CatalogEntry[]): number {
+  const highest = entries.reduce((sum, { manifest }) => Math.max(sum, manifest?.sequence ?? 0), highestSequence);
+  if (highest < Number.MAX_SAFE_INTEGER) return highest + 1;
+  throw new HoldfastError('ERR_UNSUPPORTED', `The commit sequence of ${directory} has reached its end; go on in a new directory.`, {
+    path: directory,
+  });
+}

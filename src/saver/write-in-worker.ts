@@ -1,0 +1,211 @@
+/** One save in a worker, seen from the thread that saves. */
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import type { LockClaim } from '../catalog/lock.js';
+import { discardTemporary } from '../catalog/remove.js';
+import type { SmallFile } from '../catalog/write-files.js';
+import type { DirectIo, Engine, HeldMemory } from '../engine/contract.js';
+import type { Progress } from '../engine/progress.js';
+import { abortError, throwIfAborted } from '../engine/system-error.js';
+import type { TensorFilePlan } from '../format/layout.js';
+import type { Monitor } from '../policy/best.js';
+import type { PolicyEntry } from '../policy/entry.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
+import { type FromWorker, type JobFile, type JobSegment, receiveError, type SaveJob, type ToWorker, type Written } from './job.js';
+import { type OutgoingStream, OutgoingStreams } from './outgoing.js';
+import { runInWorker } from './pool.js';
+import { takeBack } from './take-back.js';
+
+/** Which checkpoints may go, and what kept somebody from saying so. */
+export interface RetentionAnswer {
+  readonly names: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** What is to be saved, and how. */
+export interface WriteRequest {
+  readonly directory: string;
+  /** Basename of the temporary directory to be made. */
+  readonly temporary: string;
+  /** Wanted name of the checkpoint. */
+  readonly name: string;
+  readonly files: readonly TensorFilePlan[];
+  readonly smallFiles: readonly SmallFile[];
+  readonly snapshot: Snapshot;
+  readonly record: SaveJob['record'];
+  readonly highestSequence: number;
+  readonly lock: LockClaim;
+  readonly monitor: Monitor | undefined;
+  readonly engine: Engine;
+  readonly direct: DirectIo;
+  readonly chunkBytes: number;
+  readonly verifyWrites: boolean;
+  readonly nice: number;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: Progress) => void;
+  /** Decides over the good checkpoints, oldest first. */
+  readonly retain: (entries: readonly PolicyEntry[], best: string | undefined) => RetentionAnswer;
+  /** Called when the checkpoint is durable, before links and retention. */
+  readonly onCommitted: () => void;
+}
+
+/**
+ * Writes the snapshot and makes it a checkpoint. When it rejects there is none, and what was written is gone; either way no thread
+ * reads the snapshot any more.
+ */
+export async function writeInWorker(request: WriteRequest): Promise<Written> {
+  throwIfAborted(request.signal, 'The save');
+  const { port1, port2 } = new MessageChannel();
+  const dialogue = new Dialogue(request, port1);
+  try {
+    const reply = await runInWorker(dialogue.jobFor(port2), [port2]);
+    if ('written' in reply) return reply.written;
+    throw dialogue.whyNot(receiveError(reply.error));
+  } catch (error) {
+    const committed = dialogue.drain();
+    if (committed !== undefined) return committed;
+    await discard(request, dialogue.publishing, error).catch(() => {});
+    throw error;
+  } finally {
+    dialogue.end();
+  }
+}
+
+/** The error that made the save fail is the one to report, whatever becomes of the leftovers. */
+async function discard({ directory, temporary, record }: WriteRequest, publishing: number | undefined, error: unknown): Promise<void> {
+  const died = (error as { code?: unknown }).code === 'ERR_WORKER';
+  if (publishing !== undefined && died) await takeBack(directory, temporary, record.runId, publishing);
+  else await discardTemporary(directory, temporary);
+}
+
+/** What is said over the port of one save. */
+class Dialogue {
+  /** The sequence of the checkpoint, once the worker was told to publish it: from there on it may exist. */
+  publishing: number | undefined;
+  private committed: string | undefined;
+  private failure: Error | undefined;
+  private readonly outgoing: OutgoingStreams;
+  private readonly files: readonly JobFile[];
+  private readonly abort = () => {
+    if (this.publishing === undefined) this.tell({ type: 'abort' });
+  };
+
+  constructor(
+    private readonly request: WriteRequest,
+    private readonly port: MessagePort,
+  ) {
+    const { files, streams } = toJobFiles(request);
+    this.files = files;
+    this.outgoing = new OutgoingStreams(streams, request.engine, port);
+    port.on('message', (message: FromWorker) => this.hear(message));
+    request.signal.addEventListener('abort', this.abort, { once: true });
+  }
+
+  jobFor(port: MessagePort): SaveJob {
+    const { directory, temporary, name, smallFiles, record, highestSequence, lock, monitor } = this.request;
+    const { engine, direct, chunkBytes, verifyWrites, nice } = this.request;
+    const what = { directory, temporary, name, files: this.files, smallFiles, record, highestSequence, lock, monitor };
+    return { ...what, engine: engine.name, direct, chunkBytes, verifyWrites, nice, port };
+  }
+
+  /** What the worker says is not always why: a stream may have failed here, or the save may have been taken back. */
+  whyNot(said: Error & { readonly code: string }): Error {
+    const { signal } = this.request;
+    if (this.failure !== undefined) return this.failure;
+    if (this.outgoing.failure !== undefined) return this.outgoing.failure;
+    return signal.aborted && said.code === 'ERR_ABORTED' ? abortError(signal, 'The save') : said;
+  }
+
+  /** Hears what a worker that died had still said; gives the checkpoint if it was durable by then. */
+  drain(): Written | undefined {
+    for (let next = receiveMessageOnPort(this.port); next !== undefined; next = receiveMessageOnPort(this.port)) {
+      this.hear((next as { readonly message: FromWorker }).message);
+    }
+    if (this.committed === undefined || this.publishing === undefined) return undefined;
+    return {
+      name: this.committed,
+      sequence: this.publishing,
+      persisted: { bytes: 0, direct: false, directReason: 'not known: the worker died', seconds: { write: 0, sync: 0, verify: 0 } },
+      seconds: { persist: 0, commit: 0 },
+      removed: [],
+      warnings: ['The worker thread died right after the commit: links, registry and retention are left to the next save.'],
+    };
+  }
+
+  /** Nobody reads the snapshot any more. */
+  end(): void {
+    this.request.signal.removeEventListener('abort', this.abort);
+    this.outgoing.stop();
+    this.port.close();
+  }
+
+  private hear(message: FromWorker): void {
+    const { request } = this;
+    switch (message.type) {
+      case 'progress':
+        request.onProgress(message.progress);
+        break;
+      case 'want':
+        this.outgoing.start(message.stream);
+        break;
+      case 'taken':
+        this.outgoing.taken(message);
+        break;
+      case 'ready':
+        this.publish(message.sequence);
+        break;
+      case 'committed':
+        this.committed = message.name;
+        request.onCommitted();
+        break;
+      case 'survey':
+        this.tell({ type: 'remove', ...request.retain(message.entries, message.best) });
+    }
+  }
+
+  /** The last look before there is no way back. */
+  private publish(sequence: number): void {
+    try {
+      throwIfAborted(this.request.signal, 'The save');
+      this.request.snapshot.assertIntact();
+    } catch (error) {
+      this.failure = error as Error;
+      this.tell({ type: 'abort' });
+      return;
+    }
+    this.publishing = sequence;
+    this.tell({ type: 'publish' });
+  }
+
+  private tell(message: ToWorker): void {
+    this.port.postMessage(message);
+  }
+}
+
+/** The files in a form that can be posted: held memory by handles, streams by number. */
+function toJobFiles({ files: plans, snapshot, engine }: WriteRequest): { files: JobFile[]; streams: OutgoingStream[] } {
+  const streams: OutgoingStream[] = [];
+  const files = plans.map(({ name, role, head, bytes, tensors }): JobFile => {
+    const segments: JobSegment[] = [];
+    let batch: HeldMemory[] = [];
+    const endBatch = () => {
+      if (batch.length > 0) segments.push({ kind: 'memory', shared: engine.share(batch) });
+      batch = [];
+    };
+    for (const tensor of tensors) {
+      const captured = snapshot.get(role, tensor.name);
+      if (captured.kind === 'memory') {
+        batch.push(captured.held);
+        continue;
+      }
+      endBatch();
+      segments.push({ kind: 'stream', stream: streams.length });
+      streams.push({ ...captured, tensor: tensor.name });
+    }
+    endBatch();
+    const expected = snapshot.hasChecksums
+      ? Float64Array.from(tensors, (tensor) => snapshot.checksum(role, tensor.name) ?? Number.NaN)
+      : new Float64Array();
+    return { name, role, head, bytes, segments, expected };
+  });
+  return { files, streams };
+}
