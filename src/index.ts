@@ -33,4 +33,5 @@ export { keep, type RetentionRule } from './policy/retention.js';
 export type { SaveEvent, SaverEvents } from './saver/events.js';
 export type { AcceptedSave, SkippedSave } from './saver/pending.js';
 export type { StreamedData, TensorData, TensorInput, TensorInputs } from './snapshot/source.js';
+export { type ShowProgressOptions, showProgress } from './terminal/show-progress.js';
 export { VERSION } from './version.js';

@@ -5,12 +5,8 @@ import { loadNative } from '../native.js';
 import { EventLoopProbe } from './event-loop.js';
 import { peakBytes, restartPeak } from './memory.js';
 import { randomFloats } from './random.js';
+import type { StallSource } from './sources.js';
 import { median, percentile } from './stats.js';
-
-/** `pinned`: memory promised stable. `copied`: memory that may change. `stream`: chunks that only this thread can get at. */
-export const STALL_SOURCES = ['pinned', 'copied', 'stream'] as const;
-
-export type StallSource = (typeof STALL_SOURCES)[number];
 
 /** What is to be measured. */
 export interface StallTrial {
@@ -78,7 +74,7 @@ const CHUNK_BYTES = 4 * 2 ** 20;
 export async function measureStall(trial: StallTrial, { signal, onProgress }: TrialOptions = {}): Promise<StallRow> {
   const { runs, calls, bytes } = trial;
   onProgress?.(0, 'making random data');
-  const data = makeData(trial);
+  const data = await makeData(trial, signal);
   const copy = warmCopy(data);
   const idle = await watchEventLoop(() => sleep(IDLE_MS));
   const manager = await CheckpointManager.open(trial.directory, { engine: trial.engine, keep: keep.last(1) });
@@ -205,10 +201,17 @@ async function watchEventLoop(work: () => Promise<unknown>): Promise<number> {
 }
 
 /** Arrays of equal length; the last one takes what is left. */
-function makeData({ bytes, tensors }: StallTrial): Float32Array<ArrayBuffer>[] {
+async function makeData({ bytes, tensors }: StallTrial, signal: AbortSignal | undefined): Promise<Float32Array<ArrayBuffer>[]> {
   const elements = bytes / 4;
   const each = Math.floor(elements / tensors);
-  return Array.from({ length: tensors }, (_, i) => randomFloats(i === tensors - 1 ? elements - each * i : each, i + 1));
+  const data: Float32Array<ArrayBuffer>[] = [];
+  for (let i = 0; i < tensors; i++) {
+    data.push(randomFloats(i === tensors - 1 ? elements - each * i : each, i + 1));
+    // Ctrl-C is heard in between.
+    await nextTurn();
+    if (signal?.aborted) throw new HoldfastError('ERR_ABORTED', 'The measurement was stopped.');
+  }
+  return data;
 }
 
 /** Copies all of `data` to the same place as the last time, on this thread; gives the milliseconds. */

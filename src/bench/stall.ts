@@ -9,7 +9,8 @@ import type { EngineName } from '../index.js';
 import { describeEnvironment, type Environment } from './environment.js';
 import { type FromTrial, receiveFailure, type ToTrial } from './messages.js';
 import { assertDisk, assertMemory } from './room.js';
-import type { StallRow, StallSource, StallTrial, TrialOptions } from './stall-trial.js';
+import type { StallSource } from './sources.js';
+import type { StallRow, StallTrial, TrialOptions } from './stall-trial.js';
 
 export interface StallSettings {
   /** Bytes of all tensors together, one row per source and size. */

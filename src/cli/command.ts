@@ -1,6 +1,6 @@
 /** What a subcommand is given. */
 import type { Command } from 'commander';
-import { wrap } from './text.js';
+import { wrap } from '../terminal/text.js';
 
 export interface CommandContext {
   /** Fires on Ctrl-C. */

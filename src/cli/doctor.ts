@@ -4,8 +4,8 @@ import { endianness } from 'node:os';
 import { HoldfastError } from '../errors.js';
 import { crc32c } from '../format/crc32c.js';
 import { loadNative, type NativeLoad, type NativeProbe } from '../native.js';
+import { formatBytes } from '../terminal/format.js';
 import { VERSION } from '../version.js';
-import { formatBytes } from './format.js';
 
 /** The facts. */
 export interface Diagnosis {

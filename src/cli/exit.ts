@@ -1,7 +1,7 @@
 /** What the exit code says, and how failures are told. */
 import { type ErrorCode, type HoldfastError, isHoldfastError } from '../errors.js';
+import { escapeText } from '../terminal/text.js';
 import { printError, toJsonText } from './output.js';
-import { escapeText } from './text.js';
 
 /** Exit codes of every command. A signal gives 128 + its number, as shells expect. */
 export const EXIT_FINE = 0;

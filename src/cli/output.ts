@@ -1,5 +1,5 @@
 /** The two streams: one for results, one for everything else. */
-import { UNSAFE, unicodeEscape } from './text.js';
+import { UNSAFE, unicodeEscape } from '../terminal/text.js';
 
 /** Results go here, and with --json one document is all that does. */
 export function print(text: string): void {

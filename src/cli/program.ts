@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../version.js';
 import type { CommandContext } from './command.js';
+import { registerBench } from './commands/bench.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerLs } from './commands/ls.js';
@@ -11,13 +12,14 @@ import { listenForInterrupt } from './interrupt.js';
 import { guardStreams } from './output.js';
 
 /** One per subcommand, in the order of the help. The modules are small: what does the work is loaded when it is wanted. */
-const COMMANDS = [registerLs, registerInspect, registerVerify, registerDoctor];
+const COMMANDS = [registerLs, registerInspect, registerVerify, registerBench, registerDoctor];
 
 const HELP = `
 Examples:
   $ holdfast ls checkpoints              what is there, which is the latest and which the best
   $ holdfast inspect checkpoints/latest  its metrics, files and tensors
   $ holdfast verify checkpoints          read every byte and compare the checksums
+  $ holdfast bench stall --dir /mnt/nvme how long training waits for a save to that disk
   $ holdfast doctor /mnt/nvme            what this machine and that disk can do
 
 With --json, a command prints one JSON document on stdout; an error is one line of JSON on stderr:

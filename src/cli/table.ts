@@ -1,5 +1,5 @@
 /** Aligned columns that fit a terminal. */
-import { pad, shorten, widthOf } from './text.js';
+import { pad, shorten, widthOf } from '../terminal/text.js';
 
 /** A column of a table of `Row`s. */
 export interface Column<Row> {

@@ -2,9 +2,9 @@
 import type { ErrorCode } from '../errors.js';
 import type { Problem, VerifyReport } from '../index.js';
 import { loadNative } from '../native.js';
-import { formatBytes, formatInteger, formatRate, formatSeconds, plural } from './format.js';
+import { formatBytes, formatInteger, formatRate, formatSeconds, plural } from '../terminal/format.js';
+import { escapeText, withoutName, wrap } from '../terminal/text.js';
 import { outputWidth, paint, print } from './output.js';
-import { escapeText, withoutName, wrap } from './text.js';
 
 /** More than these are counted; --json has them all. */
 const MAX_PROBLEMS = 20;

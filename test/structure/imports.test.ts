@@ -19,9 +19,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   catalog: ['errors', 'format', 'engine', 'snapshot', 'storage', 'policy'],
   saver: ['errors', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy'],
   manager: ['errors', 'version', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy', 'saver'],
+  terminal: ['engine', 'saver', 'manager'],
   tfjs: ['errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'manager', 'index'],
-  cli: ['errors', 'version', 'native', 'format', 'engine', 'storage', 'catalog', 'policy', 'manager', 'index'],
-  index: ['errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'saver', 'manager'],
+  bench: ['errors', 'version', 'native', 'engine', 'index'],
+  cli: ['terminal', 'errors', 'version', 'native', 'format', 'engine', 'storage', 'catalog', 'policy', 'manager', 'bench', 'index'],
+  index: ['terminal', 'errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'saver', 'manager'],
 };
 
 /** Folders whose functions are pure: they may not touch files, processes, clocks or the network. */

@@ -1,9 +1,10 @@
 /** `holdfast doctor`: what this machine and this disk can do. */
+
+import { formatRate } from '../../terminal/format.js';
+import { escapeText, wrap } from '../../terminal/text.js';
 import { type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
 import type { Diagnosis } from '../doctor.js';
-import { formatRate } from '../format.js';
 import { outputWidth, paint, print, printJson } from '../output.js';
-import { escapeText, wrap } from '../text.js';
 
 const NOTES = [
   'A directory is tried with a file of one block that is gone again at once. Warnings do not change the exit code.',

@@ -1,12 +1,12 @@
 /** `holdfast inspect`: what is in a checkpoint or a safetensors file. */
 import { InvalidArgumentError } from 'commander';
 import type { Description, TensorDescription } from '../../manager/describe.js';
+import { formatBytes, formatCount, formatInteger, formatMetric, plural } from '../../terminal/format.js';
+import { escapeText, pad, widthOf } from '../../terminal/text.js';
 import { type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
-import { formatBytes, formatCount, formatInteger, formatMetric, plural } from '../format.js';
 import { jsonMetrics, outputWidth, paint, print, printJson } from '../output.js';
 import { type Column, layOut } from '../table.js';
 import { resolveLink } from '../target.js';
-import { escapeText, pad, widthOf } from '../text.js';
 
 const NOTES = [
   'Only manifest and headers are read, so it is quick whatever the size; "holdfast verify" checks the bytes. A bare file has no step, metrics, software and checksums: they are null.',

@@ -1,11 +1,11 @@
 /** `holdfast ls`: which checkpoints are in a directory. */
 import type { ListedCheckpoint } from '../../manager/describe.js';
+import { formatAge, formatBytes, formatInteger, formatMetric, plural } from '../../terminal/format.js';
+import { escapeText, withoutName, wrap } from '../../terminal/text.js';
 import { type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
 import { EXIT_FINE, EXIT_PROBLEM } from '../exit.js';
-import { formatAge, formatBytes, formatInteger, formatMetric, plural } from '../format.js';
 import { jsonMetrics, outputWidth, paint, print, printJson } from '../output.js';
 import { type Column, layOut } from '../table.js';
-import { escapeText, withoutName, wrap } from '../text.js';
 
 const NOTES = [
   'In commit order, the newest last. * marks the best checkpoint, ! a damaged one; "weights" are checkpoints that training cannot go on from. Only manifests and file sizes are looked at; "holdfast verify" checks the bytes. Exits with 1 if a checkpoint is damaged.',

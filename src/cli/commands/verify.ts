@@ -49,7 +49,7 @@ export const registerVerify: RegisterCommand = (program, context) =>
 async function verifyWithProgress(target: string, engine: EngineName | 'auto', { signal }: CommandContext): Promise<VerifyReport> {
   const { verifyPath } = await import('../../manager/describe.js');
   if (!process.stderr.isTTY) return verifyPath(target, { engine, signal });
-  const { ProgressBar } = await import('../progress.js');
+  const { ProgressBar } = await import('../../terminal/progress-bar.js');
   const bar = new ProgressBar({ stream: process.stderr });
   try {
     return await verifyPath(target, { engine, signal, onProgress: bar.update });

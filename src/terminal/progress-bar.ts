@@ -1,6 +1,6 @@
 /** A progress bar on a terminal's stderr, for work that takes more than a second. */
 import type { SingleBar } from 'cli-progress';
-import type { Progress } from '../index.js';
+import type { Progress } from '../engine/progress.js';
 import { formatBytes, formatRate, formatSeconds } from './format.js';
 import { escapeText, shorten } from './text.js';
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { layOut } from '../../src/cli/table.js';
 import {
   formatAge,
   formatBytes,
@@ -8,9 +9,8 @@ import {
   formatRate,
   formatSeconds,
   plural,
-} from '../../src/cli/format.js';
-import { layOut } from '../../src/cli/table.js';
-import { escapeText, shorten, widthOf, wrap } from '../../src/cli/text.js';
+} from '../../src/terminal/format.js';
+import { escapeText, shorten, widthOf, wrap } from '../../src/terminal/text.js';
 
 describe('numbers', () => {
   test.each([

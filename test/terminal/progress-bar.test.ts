@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { ProgressBar } from '../../src/cli/progress.js';
+import { ProgressBar } from '../../src/terminal/progress-bar.js';
 
 /** A terminal of 100 columns that remembers what was drawn. */
 function terminal(): { stream: NodeJS.WriteStream; drawn: () => string } {
