@@ -200,7 +200,7 @@ export class CheckpointManager implements AsyncDisposable {
       for (const handle of this.preemptions.splice(0)) handle.dispose();
       await this.core?.release();
     }
-    saver?.failures.throwOldest();
+    saver?.failures.throwAll();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

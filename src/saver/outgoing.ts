@@ -1,12 +1,14 @@
 /** The saving thread's side of streams: reads them when the worker asks, piece by piece, with a turn of the event loop between. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
 import type { Engine, HeldMemory } from '../engine/contract.js';
 import { HoldfastError } from '../errors.js';
 import type { FromWorker, ToWorker } from './job.js';
+import { TurnSharing } from './turns.js';
 
 /** A stream of one tensor. */
 export interface OutgoingStream {
+  /** Number of the file that it belongs to; the streams of a file are read one after another. */
+  readonly file: number;
   readonly tensor: string;
   readonly stream: AsyncIterable<Uint8Array>;
   /** Chunks need not be copied. */
@@ -30,6 +32,8 @@ export class OutgoingStreams {
   private outstandingBytes = 0;
   private nextPiece = 0;
   private stopped = false;
+  private readonly started = new Set<number>();
+  private readonly turns = new TurnSharing();
   private readonly active = new Set<AsyncIterator<Uint8Array>>();
   private waiting: (() => void)[] = [];
   /** Shared memory for copies: each part is used again when the worker has taken it. */
@@ -43,14 +47,29 @@ export class OutgoingStreams {
     private readonly port: MessagePort,
   ) {}
 
-  /** Begins to read a stream; what goes wrong is kept in {@link failure}, and ends the save. */
+  /**
+   * The worker wants a stream: begins to read those of its file, ahead of what the worker asks for. What goes wrong is
+   * kept in {@link failure}, and ends the save.
+   */
   start(index: number): void {
-    const stream = this.streams[index] as OutgoingStream;
-    this.flow(index, stream).catch((error: unknown) => {
-      if (this.stopped) return;
-      this.failure ??= error instanceof HoldfastError ? error : streamFailed(stream.tensor, error);
-      this.tell({ type: 'abort' });
-    });
+    const { file } = this.streams[index] as OutgoingStream;
+    if (this.started.has(file)) return;
+    this.started.add(file);
+    void this.flowAll(file);
+  }
+
+  private async flowAll(file: number): Promise<void> {
+    for (const [index, stream] of this.streams.entries()) {
+      if (stream.file !== file) continue;
+      try {
+        await this.flow(index, stream);
+      } catch (error) {
+        if (this.stopped) return;
+        this.failure ??= error instanceof HoldfastError ? error : streamFailed(stream.tensor, error);
+        this.tell({ type: 'abort' });
+        return;
+      }
+    }
   }
 
   taken({ piece }: Taken): void {
@@ -84,8 +103,8 @@ export class OutgoingStreams {
     try {
       for (;;) {
         await this.until(() => this.outstandingBytes < WINDOW_BYTES);
-        // A stream that is never short of data would otherwise keep the event loop to itself.
-        await nextTurn();
+        // Streams that are never short of data would otherwise keep the event loop to themselves.
+        await this.turns.pause();
         if (this.stopped) return;
         const { done, value } = await iterator.next();
         if (this.stopped) return;

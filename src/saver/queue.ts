@@ -62,9 +62,8 @@ export class QueuedSave<T> implements Queued {
     if (this.state === 'settled') return;
     this.stop.abort(reason);
     if (this.state === 'running') return;
-    this.state = 'settled';
+    this.settle();
     this.dropped();
-    this.queue.remove(this);
     this.reject(reason);
   }
 
@@ -73,12 +72,18 @@ export class QueuedSave<T> implements Queued {
     this.state = 'running';
     try {
       const value = await this.work(this.stop.signal);
-      this.state = 'settled';
+      this.settle();
       this.resolve(value);
     } catch (error) {
-      this.state = 'settled';
+      this.settle();
       this.reject(error);
     }
+  }
+
+  /** Whoever hears of the outcome finds it out of the queue already: a next save is not left out on its account. */
+  private settle(): void {
+    this.state = 'settled';
+    this.queue.remove(this);
   }
 }
 
@@ -123,10 +128,7 @@ export class SaveQueue {
   private async pump(): Promise<void> {
     if (this.running) return;
     this.running = true;
-    for (let next = this.saves[0]; next !== undefined; next = this.saves[0]) {
-      await next.run();
-      this.remove(next);
-    }
+    for (let next = this.saves[0]; next !== undefined; next = this.saves[0]) await next.run();
     this.running = false;
   }
 }

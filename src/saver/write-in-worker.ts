@@ -184,7 +184,7 @@ class Dialogue {
 /** The files in a form that can be posted: held memory by handles, streams by number. */
 function toJobFiles({ files: plans, snapshot, engine }: WriteRequest): { files: JobFile[]; streams: OutgoingStream[] } {
   const streams: OutgoingStream[] = [];
-  const files = plans.map(({ name, role, head, bytes, tensors }): JobFile => {
+  const files = plans.map(({ name, role, head, bytes, tensors }, file): JobFile => {
     const segments: JobSegment[] = [];
     let batch: HeldMemory[] = [];
     const endBatch = () => {
@@ -199,7 +199,7 @@ function toJobFiles({ files: plans, snapshot, engine }: WriteRequest): { files: 
       }
       endBatch();
       segments.push({ kind: 'stream', stream: streams.length });
-      streams.push({ ...captured, tensor: tensor.name });
+      streams.push({ ...captured, file, tensor: tensor.name });
     }
     endBatch();
     const expected = snapshot.hasChecksums

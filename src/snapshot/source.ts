@@ -7,8 +7,9 @@ import { assertViewFits, DTYPES, type Dtype, isDtype } from '../format/dtype.js'
 import type { TensorSpec } from '../format/layout.js';
 
 /**
- * Data that is produced while it is saved: chunks of any size, `byteLength` bytes in all. It is read on the thread that called `save`, piece
- * by piece, with a turn of the event loop between.
+ * Data that is produced while it is saved: chunks of any size, `byteLength` bytes in all. It is read on the thread that called `save`, up to
+ * 64 MiB ahead of the disk, for a few milliseconds per turn of the event loop. The streams of one file are read one after another, in the
+ * order of the file; those of the model and of the optimizer, or of two shards, may be read at the same time.
  */
 export interface StreamedData extends AsyncIterable<Uint8Array> {
   readonly byteLength: number;

@@ -48,8 +48,14 @@ const registerStall: RegisterCommand = (bench, context) =>
     .description(
       'Measures how long training waits for an asynchronous save, against one copy of the same bytes, and what goes on behind it.',
     )
-    .option('--sizes <LIST>', 'bytes of all tensors together, such as 64MiB,1GiB', parseSizes, parseSizes(DEFAULT_SIZES))
-    .option('--sources <LIST>', 'which kinds of memory', parseSources, [...STALL_SOURCES])
+    .addOption(
+      new Option('--sizes <LIST>', 'bytes of all tensors together, such as 64MiB,4GiB')
+        .argParser(parseSizes)
+        .default(parseSizes(DEFAULT_SIZES), DEFAULT_SIZES),
+    )
+    .addOption(
+      new Option('--sources <LIST>', 'which kinds of memory').argParser(parseSources).default([...STALL_SOURCES], STALL_SOURCES.join(',')),
+    )
     .option('--tensors <N>', 'tensors in a save', parseCount, 200)
     .option('--runs <N>', 'saves that are persisted, per row', parseCount, 15)
     .option('--calls <N>', 'calls of saveAsync, per row', parseCount, 100)
@@ -80,7 +86,7 @@ const registerStall: RegisterCommand = (bench, context) =>
 function parseSizes(text: string): number[] {
   return text.split(',').map((item) => {
     const bytes = parseSize(item);
-    if (bytes === undefined) throw new InvalidArgumentError('Give sizes such as 64MiB,1GiB.');
+    if (bytes === undefined) throw new InvalidArgumentError('Give sizes such as 64MiB,4GiB.');
     return bytes;
   });
 }
