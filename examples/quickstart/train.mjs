@@ -6,7 +6,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { CheckpointManager, keep } from 'holdfast';
-import { restoreModel, saveModel } from 'holdfast/tfjs';
+import { restoreModel, saveModelAsync } from 'holdfast/tfjs';
 import { loadDigits, PIXELS, SIDE } from './digits.mjs';
 import { Random } from './random.mjs';
 
@@ -72,6 +72,10 @@ const random = new Random(randomState);
 let order = new Random(SEED + epoch).permutation(train.length);
 tell({ event: 'started', from: step, skipped: restored?.skipped ?? [], swept: manager.swept, engine: manager.engineName });
 
+manager.on('saveCommitted', ({ step, result: { name, bytes, direct, seconds } }) => {
+  tell({ event: 'saved', step, name, bytes, direct, stall: seconds.stall * 1000, durable: seconds.total * 1000 });
+});
+
 let lossSum = 0;
 while (step < STEPS) {
   if (position + BATCH > order.length) {
@@ -91,13 +95,11 @@ while (step < STEPS) {
   if (step % EVERY === 0 || step === STEPS) {
     const metrics = { loss: lossSum / EVERY, ...(step === STEPS ? { accuracy: measureAccuracy(model, test) } : {}) };
     lossSum = 0;
-    const began = performance.now();
-    const saving = saveModel(manager, model, { step, epoch, metrics, state: { step, epoch, position, random: random.state } });
-    // From here on training could go on. This program waits, so that its figures are those of the save alone.
-    const stall = performance.now() - began;
-    const { name, bytes, direct } = await saving;
-    tell({ event: 'saved', step, name, bytes, direct, stall, durable: performance.now() - began, metrics });
+    // Resolves when everything is captured: training goes on while a worker writes. A failure would be thrown by the next call.
+    await saveModelAsync(manager, model, { step, epoch, metrics, state: { step, epoch, position, random: random.state } });
   }
+  // A turn for the event loop, so that this process hears of its saves; model.fit does that by itself.
+  await tf.nextFrame();
 }
 await manager.close();
 tell({ event: 'done', step, accuracy: measureAccuracy(model, test), testDigits: test.length });

@@ -67,7 +67,7 @@ export interface TrialOptions {
   readonly onProgress?: ((bytes: number, what: string) => void) | undefined;
 }
 
-const IDLE_MS = 500;
+const IDLE_MS = 300;
 const CHUNK_BYTES = 4 * 2 ** 20;
 
 /** Measures one row. Leaves its checkpoints for the caller to remove. */

@@ -8,6 +8,7 @@ import { type VerifyReport, verifyTarget } from '../catalog/verify.js';
 import type { Engine, EngineName } from '../engine/contract.js';
 import { selectEngine } from '../engine/select.js';
 import { HoldfastError } from '../errors.js';
+import { startWorkers } from '../saver/pool.js';
 import { prepareDirectory, WriterCore } from './core.js';
 import type { ManagerEvents } from './events.js';
 import {
@@ -60,6 +61,7 @@ export class CheckpointManager implements AsyncDisposable {
     const settings = resolveSettings(options);
     const engine = selectEngine(settings.engine);
     const real = await prepareDirectory(directory, settings.readOnly);
+    if (!settings.readOnly) await startWorkers(settings.nice);
     const core = settings.readOnly ? undefined : await WriterCore.acquire(real, engine);
     return new CheckpointManager(real, settings, engine, core);
   }

@@ -1,9 +1,11 @@
 /** The saves of one manager: capturing in the call, the order, what happens when the disk is behind, and who hears of it. */
-import { guardListener, type Progress } from '../engine/progress.js';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Progress } from '../engine/progress.js';
 import { abortError, throwIfAborted, toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { Events, type SaveEvent } from '../saver/events.js';
 import { UnheardFailures } from '../saver/failures.js';
+import { harmlessOften } from '../saver/harmlessly.js';
 import { Pending, type PendingSaveOf, type SkippedSave, skippedSave } from '../saver/pending.js';
 import type { QueuedSave } from '../saver/queue.js';
 import type { ManagerEvents } from './events.js';
@@ -62,8 +64,12 @@ export class Saver {
     const { queue } = this.context.core;
     const { maxInFlight } = this.context.settings;
     const whenBusy = split.whenBusy ?? this.context.settings.whenBusy;
-    if (whenBusy === 'skip' && queue.length >= maxInFlight) return this.skip(request, started);
-    const { pending, queued } = this.submit(request, started, whenBusy);
+    const busy = queue.length >= maxInFlight;
+    const accepted = whenBusy === 'skip' && busy ? undefined : this.submit(request, started, whenBusy);
+    // A training loop whose every promise is settled already gives the event loop no turn, and earlier saves could never end.
+    await nextTurn();
+    if (accepted === undefined) return this.skip(request, started);
+    const { pending, queued } = accepted;
     if (whenBusy === 'wait') await queue.within(maxInFlight, queued);
     // Nothing was accepted if it was taken back before there was room.
     if (queued.settled && queued.cancelled) return queued.outcome as Promise<never>;
@@ -165,11 +171,12 @@ export class Saver {
   }
 
   private progressOf(request: CheckedRequest): (pending: Pending<SaveResult>, progress: Progress) => void {
-    const listener = guardListener(request.onProgress);
+    const { onProgress } = request;
+    const guarded = harmlessOften('onProgress');
     const about = this.about(request);
     return (pending, progress) => {
       pending.progress = progress;
-      listener?.(progress);
+      if (onProgress !== undefined) guarded(() => onProgress(progress));
       this.events.emit('saveProgress', { ...about, progress });
     };
   }
@@ -178,7 +185,9 @@ export class Saver {
   private follow(queued: QueuedSave<SaveResult>, pending: Pending<SaveResult>, request: CheckedRequest, kind: WhenBusy | 'save'): void {
     const { signal } = request;
     const abort = () => queued.cancel(abortError(signal as AbortSignal, 'The save'));
-    signal?.addEventListener('abort', abort, { once: true });
+    // The request's own functions have run since the signal was looked at.
+    if (signal?.aborted) abort();
+    else signal?.addEventListener('abort', abort, { once: true });
     const about = this.about(request);
     const settled = () => {
       signal?.removeEventListener('abort', abort);

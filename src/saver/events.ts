@@ -3,6 +3,7 @@ import { channel } from 'node:diagnostics_channel';
 import { EventEmitter } from 'node:events';
 import type { Progress } from '../engine/progress.js';
 import type { HoldfastError } from '../errors.js';
+import { harmlessly } from './harmlessly.js';
 
 /** Which save an event is about. */
 export interface SaveEvent {
@@ -58,16 +59,7 @@ export class Events<Types extends object> {
   private guard(name: string, listener: Listener): Listener {
     const known = this.guards.get(listener);
     if (known !== undefined) return known;
-    const warn = (error: unknown) =>
-      process.emitWarning(`A listener of ${JSON.stringify(name)} threw, and is ignored: ${String(error)}`, 'HoldfastWarning');
-    const guarded: Listener = (event) => {
-      try {
-        const returned = listener(event) as unknown;
-        if (returned instanceof Promise) returned.catch(warn);
-      } catch (error) {
-        warn(error);
-      }
-    };
+    const guarded: Listener = (event) => harmlessly(`A listener of ${JSON.stringify(name)}`, () => listener(event));
     this.guards.set(listener, guarded);
     return guarded;
   }

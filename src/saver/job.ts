@@ -8,6 +8,7 @@ import { type ErrorCode, type ErrorDetails, HoldfastError } from '../errors.js';
 import type { Manifest } from '../format/manifest.js';
 import type { Monitor } from '../policy/best.js';
 import type { PolicyEntry } from '../policy/entry.js';
+import { textOf } from './harmlessly.js';
 
 /** Where the bytes of consecutive tensors come from. */
 export type JobSegment =
@@ -32,6 +33,8 @@ export interface SaveJob extends Omit<Persist, 'files' | 'record'>, Pick<Persist
   /** The highest sequence that was ever committed here, as far as the saving thread knows. */
   readonly highestSequence: number;
   readonly lock: LockClaim;
+  /** Whether `ready` must be answered before the checkpoint gets its name: the snapshot has memory that only its own thread can check. */
+  readonly ask: boolean;
   readonly monitor: Monitor | undefined;
   readonly port: MessagePort;
 }
@@ -50,7 +53,7 @@ export type FromWorker =
   | { readonly type: 'want'; readonly stream: number }
   /** The bytes of the piece are staged: its memory may be let go. */
   | { readonly type: 'taken'; readonly stream: number; readonly piece: number }
-  /** Everything is durable under its temporary name; it gets its own if the answer is `publish`. */
+  /** Everything is durable under its temporary name; it gets its own, with `ask` if the answer is `publish`. */
   | { readonly type: 'ready'; readonly sequence: number }
   /** The checkpoint is durable. */
   | { readonly type: 'committed'; readonly name: string }
@@ -79,7 +82,7 @@ export interface PostedError {
 export function postError(error: HoldfastError): PostedError {
   const { name: _, code, message, stack: __, cause, ...fields } = error as HoldfastError & Record<string, unknown>;
   // A cause is there to be read by people: as text it survives whatever it holds.
-  const details = cause === undefined ? fields : { ...fields, cause: new Error(String((cause as Error)?.message ?? cause)) };
+  const details = cause === undefined ? fields : { ...fields, cause: new Error(textOf(cause)) };
   return { code, message, details };
 }
 

@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Engine, HeldMemory } from '../engine/contract.js';
 import { HoldfastError } from '../errors.js';
+import { textOf } from './harmlessly.js';
 import type { FromWorker, ToWorker } from './job.js';
 import { TurnSharing } from './turns.js';
 
@@ -176,9 +177,8 @@ function leave(iterator: AsyncIterator<Uint8Array>): void {
 }
 
 function streamFailed(tensor: string, cause: unknown): HoldfastError {
-  return new HoldfastError(
-    'ERR_SOURCE',
-    `The stream of tensor ${JSON.stringify(tensor)} failed: ${String((cause as Error)?.message ?? cause)}`,
-    { tensors: [tensor], cause },
-  );
+  return new HoldfastError('ERR_SOURCE', `The stream of tensor ${JSON.stringify(tensor)} failed: ${textOf(cause)}`, {
+    tensors: [tensor],
+    cause,
+  });
 }

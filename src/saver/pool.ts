@@ -1,45 +1,60 @@
 /** The worker threads that write checkpoints: one pool per priority, shared by every manager of this thread. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { TransferListItem } from 'node:worker_threads';
-import { Piscina } from 'piscina';
+import type { TransferListItem, Worker } from 'node:worker_threads';
+import type { Piscina } from 'piscina';
 import { HoldfastError } from '../errors.js';
+import { textOf } from './harmlessly.js';
 import type { SaveJob, SaveReply } from './job.js';
 
-/** A worker costs some 50 ms to start, so it is kept for a while; it does not keep the process alive. */
+/** More than one worker are kept for a while; the one that is always kept does not keep the process alive either. */
 const IDLE_MS = 60_000;
 /** Saves of different directories that are written at a time; more wait. */
 const MAX_WORKERS = 4;
 
-const pools = new Map<number, Piscina>();
+/** A pool, and the jobs that were given to it and are not done. */
+interface Pool {
+  readonly workers: Piscina;
+  readonly jobs: Set<AbortController>;
+}
+
+const pools = new Map<number, Pool>();
 
 /**
- * Writes a checkpoint in a worker. Rejects with `ERR_WORKER` if the worker dies, whatever kills it; the next save gets a new one. Piscina's own
- * `signal` is not used: it would kill the worker.
+ * Writes a checkpoint in a worker. Rejects with `ERR_WORKER` if the worker dies, whatever kills it, also while it starts; the next save gets a
+ * new one, and saves in other workers go on.
  */
 export async function runInWorker(job: SaveJob, transferList: TransferListItem[]): Promise<SaveReply> {
-  const pool = poolOf(job.nice);
+  const { workers, jobs } = pools.get(job.nice) ?? (await startWorkers(job.nice));
+  const waiting = new AbortController();
+  jobs.add(waiting);
   try {
-    return (await pool.run(job, { transferList })) as SaveReply;
-  } catch (cause) {
-    // A pool whose worker failed while it started does not start another one.
-    if (pools.get(job.nice) === pool) pools.delete(job.nice);
-    void pool.close().catch(() => {});
+    return (await workers.run(job, { transferList, signal: waiting.signal })) as SaveReply;
+  } catch (error) {
+    // Should the pool still have it, it must not begin with it.
+    waiting.abort(error);
+    const cause = waiting.signal.reason;
     throw new HoldfastError(
       'ERR_WORKER',
-      `The worker thread that was writing the checkpoint died: ${String((cause as Error)?.message ?? cause)}. Nothing was saved; earlier checkpoints are untouched, and the next save gets a new worker.`,
+      `The worker thread that was writing the checkpoint died: ${textOf(cause)}. Nothing was saved; earlier checkpoints are untouched, and the next save gets a new worker.`,
       { cause },
     );
+  } finally {
+    jobs.delete(waiting);
   }
 }
 
-/** The pool of a priority; made when it is first needed. Tests look at its workers. */
-export function poolOf(nice: number): Piscina {
+/**
+ * The pool of a priority, with one worker that is started at once and kept: a save is then handed over in the very call, and written also
+ * beside a training loop that never gives the event loop a turn.
+ */
+export async function startWorkers(nice: number): Promise<Pool> {
+  const { Piscina } = await import('piscina');
   let pool = pools.get(nice);
   if (pool === undefined) {
-    pool = new Piscina({
+    const workers = new Piscina({
       filename: workerFile(),
-      minThreads: 0,
+      minThreads: 1,
       maxThreads: MAX_WORKERS,
       concurrentTasksPerWorker: 1,
       idleTimeout: IDLE_MS,
@@ -48,11 +63,36 @@ export function poolOf(nice: number): Piscina {
       // Flags of the main script, such as --input-type, are not for the worker's.
       execArgv: [],
     });
-    // An idle worker that dies is nobody's failure.
-    pool.on('error', () => {});
+    pool = { workers, jobs: new Set() };
+    watchDeaths(pool);
     pools.set(nice, pool);
   }
   return pool;
+}
+
+/** The workers of a priority that were started; tests look at them. */
+export function workersOf(nice: number): readonly Worker[] {
+  return pools.get(nice)?.workers.threads ?? [];
+}
+
+/**
+ * Piscina rejects the job of a worker that dies. One that no worker has taken yet, because the worker died while it started, would wait
+ * for ever: when the last worker is gone, whoever still waits is told. (To abort a running job would kill its worker, so it is
+ * done only where there is none.)
+ */
+function watchDeaths({ workers, jobs }: Pool): void {
+  let reason: unknown;
+  // Told where no job failed with the worker. An idle worker that dies is nobody's failure.
+  workers.on('error', (error) => {
+    reason = error;
+  });
+  workers.on('workerDestroy', () =>
+    setImmediate(() => {
+      if (workers.threads.length > 0) return;
+      for (const job of jobs) job.abort(reason ?? new Error('it ended before it had started'));
+      reason = undefined;
+    }),
+  );
 }
 
 /** The compiled worker, also where this file runs from its source, as under vitest. */

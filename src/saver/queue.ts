@@ -63,8 +63,8 @@ export class QueuedSave<T> implements Queued {
     this.stop.abort(reason);
     if (this.state === 'running') return;
     this.settle();
-    this.dropped();
     this.reject(reason);
+    this.dropped();
   }
 
   /** Runs the work; the queue's business. */
@@ -98,11 +98,11 @@ export class SaveQueue {
     return this.saves.length;
   }
 
-  /** Work begins in a later turn of the event loop: the call that queues it returns first. */
+  /** Work begins at once where nothing is ahead of it. */
   add<T>(work: SaveWork<T>, origin: Origin, dropped: () => void): QueuedSave<T> {
     const save = new QueuedSave(this, work, origin, dropped);
     this.saves.push(save);
-    setImmediate(() => this.pump());
+    void this.pump();
     return save;
   }
 

@@ -40,7 +40,8 @@ export async function writeCheckpoint(job: SaveJob, engine: Engine, inbox: Inbox
     },
   );
   const sealed = performance.now();
-  await inbox.ask({ type: 'ready', sequence }, 'publish');
+  if (job.ask) await inbox.ask({ type: 'ready', sequence }, 'publish');
+  else inbox.tell({ type: 'ready', sequence });
   const asked = performance.now();
   const published = await publishCheckpoint({ directory, temporary, name, sequence }, engine, job.lock);
   const committed = performance.now();

@@ -10,6 +10,7 @@ import type { TensorFilePlan } from '../format/layout.js';
 import type { Monitor } from '../policy/best.js';
 import type { PolicyEntry } from '../policy/entry.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
+import { harmlessly, textOf } from './harmlessly.js';
 import { type FromWorker, type JobFile, type JobSegment, receiveError, type SaveJob, type ToWorker, type Written } from './job.js';
 import { type OutgoingStream, OutgoingStreams } from './outgoing.js';
 import { runInWorker } from './pool.js';
@@ -103,7 +104,8 @@ class Dialogue {
   jobFor(port: MessagePort): SaveJob {
     const { directory, temporary, name, smallFiles, record, highestSequence, lock, monitor } = this.request;
     const { engine, direct, chunkBytes, verifyWrites, nice } = this.request;
-    const what = { directory, temporary, name, files: this.files, smallFiles, record, highestSequence, lock, monitor };
+    const ask = this.request.snapshot.isPinned;
+    const what = { directory, temporary, name, files: this.files, smallFiles, record, highestSequence, lock, monitor, ask };
     return { ...what, engine: engine.name, direct, chunkBytes, verifyWrites, nice, port };
   }
 
@@ -142,7 +144,7 @@ class Dialogue {
     const { request } = this;
     switch (message.type) {
       case 'progress':
-        request.onProgress(message.progress);
+        harmlessly('A listener of progress', () => request.onProgress(message.progress));
         break;
       case 'want':
         this.outgoing.start(message.stream);
@@ -155,10 +157,19 @@ class Dialogue {
         break;
       case 'committed':
         this.committed = message.name;
-        request.onCommitted();
+        harmlessly('What is told of a commit', () => request.onCommitted());
         break;
       case 'survey':
-        this.tell({ type: 'remove', ...request.retain(message.entries, message.best) });
+        this.tell({ type: 'remove', ...this.retain(message.entries, message.best) });
+    }
+  }
+
+  /** The worker waits for the answer, whatever the caller's rules do. */
+  private retain(entries: readonly PolicyEntry[], best: string | undefined): RetentionAnswer {
+    try {
+      return this.request.retain(entries, best);
+    } catch (error) {
+      return { names: [], warnings: [`Could not decide which checkpoints may go: ${textOf(error)}`] };
     }
   }
 

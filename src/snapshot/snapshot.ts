@@ -118,6 +118,11 @@ export class Snapshot {
     return this.checksums.get(keyOf(role, name));
   }
 
+  /** Whether any memory is a caller's, so that {@link assertIntact} has something to look at. */
+  get isPinned(): boolean {
+    return this.pinned.length > 0;
+  }
+
   /** Throws `ERR_SOURCE_CHANGED` if memory that was promised stable was detached or resized meanwhile. */
   assertIntact(): void {
     const changed = this.pinned.filter(({ held }) => !held.isIntact()).map(({ key }) => key.slice(key.indexOf('/') + 1));
