@@ -34,7 +34,8 @@ export interface SaverEvents<Result, Preemption> {
 /** Listeners can do no harm: what they throw becomes a warning of the process. */
 export class Events<Types extends object> {
   private readonly emitter = new EventEmitter().setMaxListeners(0);
-  private readonly guards = new WeakMap<object, Listener>();
+  /** Of each listener, by event. */
+  private readonly guards = new WeakMap<object, Map<string, Listener>>();
 
   on<Name extends keyof Types & string>(name: Name, listener: (event: Types[Name]) => void): void {
     this.emitter.on(name, this.guard(name, listener as Listener));
@@ -45,7 +46,7 @@ export class Events<Types extends object> {
   }
 
   off<Name extends keyof Types & string>(name: Name, listener: (event: Types[Name]) => void): void {
-    const guarded = this.guards.get(listener);
+    const guarded = this.guards.get(listener)?.get(name);
     if (guarded !== undefined) this.emitter.off(name, guarded);
   }
 
@@ -57,10 +58,13 @@ export class Events<Types extends object> {
   }
 
   private guard(name: string, listener: Listener): Listener {
-    const known = this.guards.get(listener);
-    if (known !== undefined) return known;
-    const guarded: Listener = (event) => harmlessly(`A listener of ${JSON.stringify(name)}`, () => listener(event));
-    this.guards.set(listener, guarded);
+    const known = this.guards.get(listener) ?? new Map<string, Listener>();
+    this.guards.set(listener, known);
+    let guarded = known.get(name);
+    if (guarded === undefined) {
+      guarded = (event) => harmlessly(`A listener of ${JSON.stringify(name)}`, () => listener(event));
+      known.set(name, guarded);
+    }
     return guarded;
   }
 }

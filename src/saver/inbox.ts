@@ -1,7 +1,6 @@
 /** The worker's side of a save's port: what the saving thread says, sorted. */
 import type { MessagePort } from 'node:worker_threads';
 import type { Engine } from '../engine/contract.js';
-import { untilAborted } from '../engine/system-error.js';
 import { IncomingStreams } from './incoming.js';
 import type { FromWorker, ToWorker } from './job.js';
 
@@ -37,16 +36,15 @@ export class Inbox {
     this.port.postMessage(message);
   }
 
-  /** Asks something that has an answer. Throws `ERR_ABORTED` if the save is to stop instead. */
+  /** Asks something that has an answer: it comes, unless it is that the save is to stop ({@link signal}). */
   async ask<Type extends Answer['type']>(question: FromWorker, type: Type): Promise<Extract<Answer, { readonly type: Type }>> {
     this.tell(question);
     for (;;) {
       const index = this.answers.findIndex((answer) => answer.type === type);
       if (index >= 0) return this.answers.splice(index, 1)[0] as Extract<Answer, { readonly type: Type }>;
-      const arrival = new Promise<void>((resolve) => {
+      await new Promise<void>((resolve) => {
         this.wake = resolve;
       });
-      await untilAborted(arrival, this.signal, 'The save');
     }
   }
 }

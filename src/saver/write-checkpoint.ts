@@ -6,6 +6,7 @@ import { publishCheckpoint } from '../catalog/publish.js';
 import { scanDirectory } from '../catalog/scan.js';
 import type { Segment } from '../catalog/write-files.js';
 import type { Engine } from '../engine/contract.js';
+import { throwIfAborted, untilAborted } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { decodeHeader, LENGTH_BYTES } from '../format/safetensors.js';
 import type { Inbox } from './inbox.js';
@@ -40,7 +41,8 @@ export async function writeCheckpoint(job: SaveJob, engine: Engine, inbox: Inbox
     },
   );
   const sealed = performance.now();
-  if (job.ask) await inbox.ask({ type: 'ready', sequence }, 'publish');
+  throwIfAborted(inbox.signal, 'The save');
+  if (job.ask) await untilAborted(inbox.ask({ type: 'ready', sequence }, 'publish'), inbox.signal, 'The save');
   else inbox.tell({ type: 'ready', sequence });
   const asked = performance.now();
   const published = await publishCheckpoint({ directory, temporary, name, sequence }, engine, job.lock);

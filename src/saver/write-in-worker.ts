@@ -2,6 +2,7 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { LockClaim } from '../catalog/lock.js';
 import { discardTemporary } from '../catalog/remove.js';
+import { sweepLeftovers } from '../catalog/sweep.js';
 import type { SmallFile } from '../catalog/write-files.js';
 import type { DirectIo, Engine, HeldMemory } from '../engine/contract.js';
 import type { Progress } from '../engine/progress.js';
@@ -63,19 +64,24 @@ export async function writeInWorker(request: WriteRequest): Promise<Written> {
     throw dialogue.whyNot(receiveError(reply.error));
   } catch (error) {
     const committed = dialogue.drain();
+    // The error that made the save fail is the one to report, whatever becomes of the leftovers.
+    if (committed === undefined) await discard(request, dialogue.publishing, error).catch(() => {});
+    if (hasDied(error)) await sweepLeftovers(request.directory).catch(() => {});
     if (committed !== undefined) return committed;
-    await discard(request, dialogue.publishing, error).catch(() => {});
     throw error;
   } finally {
     dialogue.end();
   }
 }
 
-/** The error that made the save fail is the one to report, whatever becomes of the leftovers. */
 async function discard({ directory, temporary, record }: WriteRequest, publishing: number | undefined, error: unknown): Promise<void> {
-  const died = (error as { code?: unknown }).code === 'ERR_WORKER';
-  if (publishing !== undefined && died) await takeBack(directory, temporary, record.runId, publishing);
+  if (publishing !== undefined && hasDied(error)) await takeBack(directory, temporary, record.runId, publishing);
   else await discardTemporary(directory, temporary);
+}
+
+/** A worker that died may leave more than the checkpoint in the making: a link, a registry, or what retention was about to remove. */
+function hasDied(error: unknown): boolean {
+  return (error as { readonly code?: unknown }).code === 'ERR_WORKER';
 }
 
 /** What is said over the port of one save. */
@@ -86,6 +92,8 @@ class Dialogue {
   private failure: Error | undefined;
   private readonly outgoing: OutgoingStreams;
   private readonly files: readonly JobFile[];
+  /** Whether the worker asks before it publishes: only memory of the caller's needs another look. */
+  private readonly asked: boolean;
   private readonly abort = () => {
     if (this.publishing === undefined) this.tell({ type: 'abort' });
   };
@@ -96,6 +104,7 @@ class Dialogue {
   ) {
     const { files, streams } = toJobFiles(request);
     this.files = files;
+    this.asked = request.snapshot.isPinned;
     this.outgoing = new OutgoingStreams(streams, request.engine, port);
     port.on('message', (message: FromWorker) => this.hear(message));
     request.signal.addEventListener('abort', this.abort, { once: true });
@@ -104,8 +113,7 @@ class Dialogue {
   jobFor(port: MessagePort): SaveJob {
     const { directory, temporary, name, smallFiles, record, highestSequence, lock, monitor } = this.request;
     const { engine, direct, chunkBytes, verifyWrites, nice } = this.request;
-    const ask = this.request.snapshot.isPinned;
-    const what = { directory, temporary, name, files: this.files, smallFiles, record, highestSequence, lock, monitor, ask };
+    const what = { directory, temporary, name, files: this.files, smallFiles, record, highestSequence, lock, monitor, ask: this.asked };
     return { ...what, engine: engine.name, direct, chunkBytes, verifyWrites, nice, port };
   }
 
@@ -173,18 +181,20 @@ class Dialogue {
     }
   }
 
-  /** The last look before there is no way back. */
+  /** The last look before there is no way back, where the worker waits for it; where it does not, it is publishing already. */
   private publish(sequence: number): void {
-    try {
-      throwIfAborted(this.request.signal, 'The save');
-      this.request.snapshot.assertIntact();
-    } catch (error) {
-      this.failure = error as Error;
-      this.tell({ type: 'abort' });
-      return;
+    if (this.asked) {
+      try {
+        throwIfAborted(this.request.signal, 'The save');
+        this.request.snapshot.assertIntact();
+      } catch (error) {
+        this.failure = error as Error;
+        this.tell({ type: 'abort' });
+        return;
+      }
+      this.tell({ type: 'publish' });
     }
     this.publishing = sequence;
-    this.tell({ type: 'publish' });
   }
 
   private tell(message: ToWorker): void {

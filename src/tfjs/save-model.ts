@@ -40,8 +40,8 @@ export interface SaveModelOptions {
    * Where tensors are until they are written whose bytes are not in JavaScript memory: all of tfjs-node, wasm and other backends, next to
    * none of the cpu backend.
    *
-   * `device` (default): as tensors that share the data. The call takes microseconds per tensor, whatever its size, and reads them later, at
-   * most 4 MiB between two turns of the event loop on tfjs-node and wasm. As training goes on and replaces the weights, the backend
+   * `device` (default): as tensors that share the data. The call takes microseconds per tensor, whatever its size; they are read later, on
+   * tfjs-node and wasm in parts of 4 MiB with turns of the event loop between. As training goes on and replaces the weights, the backend
    * keeps a second generation of weights and optimizer slots until they are written: up to as many bytes as the checkpoint has.
    *
    * `host`: as bytes in the memory of the process, read before the call returns. That takes as long as reading them takes (a second per

@@ -96,6 +96,7 @@ describe.skipIf(missing)('the native addon', () => {
     expect(existsSync(c)).toBe(true);
     const error = await addon.renameNoReplace(a, b).catch((reason) => reason);
     expect(error).toMatchObject({ code: 'ENOENT', syscall: 'renameat2', path: a });
+    await expect(addon.renameNoReplace('', c)).rejects.toMatchObject({ code: 'ERR_INVALID_ARGUMENT' });
   });
 
   it('lowers the priority of one thread and of those that it starts', async () => {

@@ -213,6 +213,15 @@ describe.skipIf(missing)('native streams', () => {
   });
 
   it('holds nothing afterwards', () => {
-    expect(addon.stats()).toEqual({ pins: 0, writers: 0, readers: 0, abortTokens: 0, stagingBytes: 0, arenas: 0, arenaBytes: 0, threads: 0 });
+    expect(addon.stats()).toEqual({
+      pins: 0,
+      writers: 0,
+      readers: 0,
+      abortTokens: 0,
+      stagingBytes: 0,
+      arenas: 0,
+      arenaBytes: 0,
+      threads: 0,
+    });
   });
 });
