@@ -64,7 +64,7 @@ if (wanted.has('lifetime')) {
   };
   const node = process.env['HOLDFAST_TEST_NODE'] || process.execPath;
   if (!existsSync(env.HOLDFAST_ADDON)) failures.push('lifetime (no addon)');
-  for (const name of ['transfer', 'collection', 'exit', 'terminate', 'owner-ends', 'leaks']) {
+  for (const name of ['transfer', 'collection', 'exit', 'terminate', 'owner-ends', 'arena', 'leaks']) {
     const script = path.join(root, `test/native/lifetime/${name}.mjs`);
     // process.exit() leaves V8's own heap behind, which is no leak of ours; every other program ends by
     // itself and is checked for leaks.

@@ -38,6 +38,12 @@ export class Saver {
     { readonly pending: Pending<SaveResult>; readonly request: CheckedRequest }
   >();
 
+  /**
+   * Whether the event loop has had a turn since the last call. A training loop whose every promise is settled already gives it none, and
+   * earlier saves could never end: the calls then do.
+   */
+  private loopTurns = true;
+
   constructor(private readonly context: SaveContext) {}
 
   get counts(): SaveCounts {
@@ -66,8 +72,8 @@ export class Saver {
     const whenBusy = split.whenBusy ?? this.context.settings.whenBusy;
     const busy = queue.length >= maxInFlight;
     const accepted = whenBusy === 'skip' && busy ? undefined : this.submit(request, started, whenBusy);
-    // A training loop whose every promise is settled already gives the event loop no turn, and earlier saves could never end.
-    await nextTurn();
+    if (!this.loopTurns) await nextTurn();
+    this.watchLoop();
     if (accepted === undefined) return this.skip(request, started);
     const { pending, queued } = accepted;
     if (whenBusy === 'wait') await queue.within(maxInFlight, queued);
@@ -110,6 +116,13 @@ export class Saver {
     for (const { queued } of saves.toReversed()) queued.cancel(error);
     const outcomes = await Promise.allSettled(saves.map(({ queued }) => queued.outcome));
     return saves.filter((_, i) => outcomes[i]?.status === 'rejected').map(({ step }) => step);
+  }
+
+  private watchLoop(): void {
+    this.loopTurns = false;
+    setImmediate(() => {
+      this.loopTurns = true;
+    }).unref();
   }
 
   private skip(request: CheckedRequest, started: number): SkippedSave {

@@ -92,10 +92,14 @@ function toSource(input: TensorInput, index: number): Source {
     throw new HoldfastError('ERR_INVALID_ARGUMENT', `tensors[${index}] must be { name, dtype, shape, data }, not ${typeOf(input)}.`);
   }
   const { name, dtype, shape, data, stable = false } = input;
-  const label = typeof name === 'string' && name !== '' ? JSON.stringify(name) : `number ${index}`;
+  // Made only for messages: this runs for every tensor of every save.
+  const label = () => (typeof name === 'string' && name !== '' ? JSON.stringify(name) : `number ${index}`);
   for (const key of Object.keys(input)) {
     if (KEYS.has(key)) continue;
-    throw new HoldfastError('ERR_UNKNOWN_OPTION', `Tensor ${label} has the unknown property "${key}"; known are ${[...KEYS].join(', ')}.`);
+    throw new HoldfastError(
+      'ERR_UNKNOWN_OPTION',
+      `Tensor ${label()} has the unknown property "${key}"; known are ${[...KEYS].join(', ')}.`,
+    );
   }
   if (!isDtype(dtype)) {
     throw invalid(
@@ -118,10 +122,13 @@ function toSource(input: TensorInput, index: number): Source {
   return { name, dtype, shape: dimensions as number[], ...toData(data, stable, label, name) };
 }
 
+/** How a message calls the tensor. */
+type Label = () => string;
+
 /** The bytes, and how many there are. */
 type SizedData = Pick<Source, 'data' | 'byteLength'>;
 
-function toData(data: TensorData, stable: boolean, label: string, name: string): SizedData {
+function toData(data: TensorData, stable: boolean, label: Label, name: string): SizedData {
   if (ArrayBuffer.isView(data)) {
     const { buffer, byteOffset, byteLength } = data;
     return memory(buffer as ArrayBuffer, byteOffset, byteLength, stable, label, name);
@@ -141,12 +148,12 @@ function toData(data: TensorData, stable: boolean, label: string, name: string):
   );
 }
 
-function isFresh({ fresh = false }: StreamedData, label: string, name: string): boolean {
+function isFresh({ fresh = false }: StreamedData, label: Label, name: string): boolean {
   if (typeof fresh === 'boolean') return fresh;
   throw invalid(label, name, `has data with fresh: ${String(fresh)}; give true or false`);
 }
 
-function releaseOf(data: StreamedData, label: string, name: string): (() => void) | undefined {
+function releaseOf(data: StreamedData, label: Label, name: string): (() => void) | undefined {
   const { release } = data;
   if (release === undefined) return undefined;
   if (typeof release !== 'function') throw invalid(label, name, 'has data whose release is not a function');
@@ -158,14 +165,14 @@ function memory(
   byteOffset: number,
   byteLength: number,
   stable: boolean,
-  label: string,
+  label: Label,
   name: string,
 ): SizedData {
   // Uint8Array.prototype.byteOffset of a detached view is 0 and its buffer is empty.
   if (buffer.byteLength === 0 && (buffer as { detached?: boolean }).detached === true) {
     throw new HoldfastError(
       'ERR_SOURCE_CHANGED',
-      `The memory of tensor ${label} is detached: it was transferred away. Save before transferring, or pass a copy.`,
+      `The memory of tensor ${label()} is detached: it was transferred away. Save before transferring, or pass a copy.`,
       {
         tensors: [name],
       },
@@ -176,8 +183,8 @@ function memory(
   return { data: { kind: 'memory', memory: { buffer, byteOffset, byteLength }, stable: stable && !resizable }, byteLength };
 }
 
-function invalid(label: string, name: unknown, what: string): HoldfastError {
-  return new HoldfastError('ERR_INVALID_TENSOR', `Tensor ${label} ${what}.`, typeof name === 'string' ? { tensors: [name] } : {});
+function invalid(label: Label, name: unknown, what: string): HoldfastError {
+  return new HoldfastError('ERR_INVALID_TENSOR', `Tensor ${label()} ${what}.`, typeof name === 'string' ? { tensors: [name] } : {});
 }
 
 function typeOf(value: unknown): string {

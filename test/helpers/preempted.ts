@@ -1,4 +1,4 @@
-import { ended, printed, startNode } from './child.js';
+import { ended, startNode } from './child.js';
 import { freshDirectory } from './directory.js';
 import { checkpoints, leftovers } from './leftovers.js';
 
@@ -42,7 +42,14 @@ export async function preempt(
   const directory = freshDirectory();
   const child = startNode(PRELUDE + script, [directory, engine], { NODE_OPTIONS: '--unhandled-rejections=strict' });
   const end = ended(child);
-  await printed(child, 'ready');
+  const ready = new Promise<void>((resolve) => {
+    let seen = '';
+    child.stdout?.on('data', (chunk) => {
+      seen += chunk;
+      if (seen.includes('ready')) resolve();
+    });
+  });
+  await Promise.race([ready, end]);
   for (const signal of signals) child.kill(signal);
   const { stdout, stderr, code, signal } = await end;
   const lines = stdout.split('\n').filter((line) => line !== '');

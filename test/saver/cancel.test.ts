@@ -89,7 +89,7 @@ describe.each(ENGINES)('cancelled, %s engine', (engine) => {
     const before = nativeStats();
     const data = randomBytes(2 * MIB, 5);
     const outcomes = { cancelled: 0, committed: 0 };
-    for (let step = 1; step <= 40; step++) {
+    for (let step = 1; step <= 25; step++) {
       const pending = await manager.saveAsync({
         step,
         tensors: { copied: { dtype: 'U8', shape: [data.length], data }, pinned: { dtype: 'U8', shape: [data.length], data, stable: true } },
