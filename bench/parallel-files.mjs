@@ -65,7 +65,7 @@ async function measure({ 'at-once': numbers, scale, runs, engine: name }, { dire
     const smallFiles = title === 'tiny' ? SMALL_FILES : [];
     const write = (filesAtOnce) => writeOnce(engine, directory, { files, smallFiles }, filesAtOnce);
     cases[title] = {
-      files: files.length,
+      files: files.length + smallFiles.length,
       bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
       ...(await compare(write, numbers, runs)),
     };

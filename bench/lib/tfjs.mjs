@@ -22,7 +22,14 @@ function loadTfjsNode() {
   util.isNullOrUndefined ??= (value) => value === null || value === undefined;
   util.isArray ??= Array.isArray;
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
-  return createRequire(import.meta.url)(`${TFJS_NODE}/node_modules/@tensorflow/tfjs-node`);
+  // It looks for its binding with node-pre-gyp, which takes this program's --dir for its own.
+  const { argv } = process;
+  process.argv = argv.slice(0, 2);
+  try {
+    return createRequire(import.meta.url)(`${TFJS_NODE}/node_modules/@tensorflow/tfjs-node`);
+  } finally {
+    process.argv = argv;
+  }
 }
 
 /**

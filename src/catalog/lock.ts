@@ -3,12 +3,13 @@
  * in one step (written under another name, then linked). The native engine also holds an
  * open-file-description lock on it, which tells of a holder that another pid namespace hides.
  */
-import { link, rename, statfs } from 'node:fs/promises';
+
 import path from 'node:path';
 import type { Engine, FileLock } from '../engine/contract.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { LOCK_NAME, TEMPORARY_PREFIX } from '../format/names.js';
+import { link, rename, statfs } from '../fs.js';
 import { readSmallFile, removeFile, temporaryName, writeNewFile } from '../storage/local.js';
 import { currentProcess, isAlive, type ProcessIdentity, parseIdentity } from './process-identity.js';
 

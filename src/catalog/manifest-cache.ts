@@ -1,8 +1,9 @@
 /** Manifests that were read before: a writer looks at its directory after every save, and most of it has not changed. */
-import { lstat } from 'node:fs/promises';
+
 import path from 'node:path';
 import type { Manifest } from '../format/manifest.js';
 import { MANIFEST_NAME } from '../format/names.js';
+import { lstat } from '../fs.js';
 
 interface Cached {
   readonly stamp: string;

@@ -1,6 +1,7 @@
 /** Who a process is, so that another one can tell whether it still lives. */
-import { readFile } from 'node:fs/promises';
+
 import os from 'node:os';
+import { readFile } from '../fs.js';
 
 /** What a lock file holds. */
 export interface ProcessIdentity {

@@ -1,9 +1,9 @@
 /** The header of a safetensors file that belongs to no checkpoint. */
-import { constants, type promises as fs } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { constants } from 'node:fs';
 import path from 'node:path';
 import { HoldfastError } from '../errors.js';
 import { decodeHeader, decodeHeaderLength, LENGTH_BYTES, type SafetensorsHeader } from '../format/safetensors.js';
+import { type OpenFile, open } from '../fs.js';
 
 /** Reads and checks the header of `file`. Throws the codes of docs/FORMAT.md and system errors. */
 export async function readBareHeader(file: string): Promise<{ header: SafetensorsHeader; fileBytes: number }> {
@@ -23,10 +23,10 @@ export async function readBareHeader(file: string): Promise<{ header: Safetensor
   }
 }
 
-async function readExactly(handle: fs.FileHandle, position: number, bytes: number): Promise<Uint8Array> {
+async function readExactly(handle: OpenFile, position: number, bytes: number): Promise<Uint8Array> {
   const buffer = new Uint8Array(bytes);
   for (let at = 0; at < bytes; ) {
-    const { bytesRead } = await handle.read(buffer, at, bytes - at, position + at);
+    const bytesRead = await handle.read(buffer, at, bytes - at, position + at);
     if (bytesRead === 0) throw new HoldfastError('ERR_TRUNCATED', `The file ended at byte ${position + at}.`, { offset: position + at });
     at += bytesRead;
   }

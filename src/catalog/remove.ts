@@ -1,8 +1,9 @@
 /** Removes a checkpoint so that a crash half-way leaves nothing that looks like one. */
-import { rename } from 'node:fs/promises';
+
 import path from 'node:path';
 import { HoldfastError } from '../errors.js';
 import { MANIFEST_NAME, TEMPORARY_PREFIX } from '../format/names.js';
+import { rename } from '../fs.js';
 import { listDirectory, removeTree, syncDirectory, temporaryName } from '../storage/local.js';
 import type { GoodEntry } from './checkpoint.js';
 

@@ -1,11 +1,12 @@
 /** Verification of a directory of checkpoints, one checkpoint, or a bare safetensors file. */
-import { stat } from 'node:fs/promises';
+
 import path from 'node:path';
 import type { DirectIo, Engine } from '../engine/contract.js';
 import type { Progress } from '../engine/progress.js';
 import { isDamage, throwIfAborted, toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { MANIFEST_NAME } from '../format/names.js';
+import { stat } from '../fs.js';
 import { regularFileBytes } from '../storage/local.js';
 import type { FileProblem } from './check-digest.js';
 import { readManifest } from './checkpoint.js';

@@ -77,9 +77,13 @@ export class Saver {
     if (accepted === undefined) return this.skip(request, started);
     const { pending, queued } = accepted;
     if (whenBusy === 'wait') await queue.within(maxInFlight, queued);
-    // Nothing was accepted if it was taken back before there was room.
-    if (queued.settled && queued.cancelled) return queued.outcome as Promise<never>;
     pending.stallMs = performance.now() - (request.started ?? started);
+    if (queued.settled && queued.cancelled) {
+      // Nothing was accepted if it was taken back before there was room.
+      if (whenBusy === 'wait') return queued.outcome as Promise<never>;
+      // Calls in a row that nobody waits for may replace each other within a turn: that is for `committed` to say, not for the call.
+      return pending;
+    }
     this.events.emit('saveAccepted', {
       ...this.about(request),
       bytes: pending.progress.totalBytes,

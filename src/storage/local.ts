@@ -1,8 +1,8 @@
 /** The file-system operations that a commit is made of, each durable or atomic as its name says. */
 import { randomBytes } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
-import { lstat, mkdir, open, readdir, rename, rm, stat, statfs, symlink, unlink } from 'node:fs/promises';
 import path from 'node:path';
+import { lstat, mkdir, open, readdir, rename, rm, stat, statfs, symlink, unlink } from '../fs.js';
 
 const NOFOLLOW = constants.O_NOFOLLOW ?? 0;
 const NONBLOCK = constants.O_NONBLOCK ?? 0;
@@ -47,7 +47,7 @@ export async function writeNewFile(file: string, bytes: Uint8Array): Promise<voi
   const handle = await open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o644);
   try {
     for (let at = 0; at < bytes.length; ) {
-      const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, at);
+      const bytesWritten = await handle.write(bytes, at, bytes.length - at, at);
       at += bytesWritten;
     }
     await handle.sync();
@@ -74,7 +74,7 @@ export async function syncDirectory(directory: string): Promise<void> {
 export async function replaceFile(file: string, bytes: Uint8Array, temporaryPrefix: string): Promise<void> {
   await replaceBy(file, temporaryPrefix, async (temporary) => {
     const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o644);
-    await handle.writeFile(bytes).finally(() => handle.close());
+    await handle.writeAll(bytes).finally(() => handle.close());
   });
 }
 
@@ -104,7 +104,7 @@ export async function readSmallFile(file: string, limit: number): Promise<Uint8A
   try {
     const stat = await handle.stat();
     if (!stat.isFile() || stat.size > limit) return undefined;
-    return await handle.readFile();
+    return await handle.readAll();
   } finally {
     await handle.close();
   }

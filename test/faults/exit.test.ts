@@ -39,8 +39,10 @@ const TRAINER = `
     const manager = await CheckpointManager.open(directory, { engine, keep: keep.all(), maxInFlight: 3, maxShardBytes: 300_000 });
     for (let step = 1; ; step++) {
       const pending = await manager.saveAsync(requestOf(step));
-      pending.committed.then(() => appendFileSync(log, round + ' ' + step + '\\n'));
-      if (step === 3) parentPort.postMessage('going');
+      pending.committed.then(() => {
+        appendFileSync(log, round + ' ' + step + '\\n');
+        if (step === 1) parentPort.postMessage('going');
+      });
     }
   })();
 `;

@@ -8,6 +8,18 @@ const SAVING = ['test/manager/saving.test.ts'];
 const LOCK = ['test/catalog/lock.test.ts'];
 const HOSTILE = ['test/manager/hostile.test.ts'];
 const PLACES = ['test/faults/places.test.ts'];
+const ACCEPTED = ['test/saver/accepted.test.ts'];
+const EXACT = ['test/saver/exact.test.ts'];
+const REFUSALS = ['test/saver/refusals.test.ts'];
+const QUEUE = ['test/saver/queue.test.ts'];
+const IN_FLIGHT = ['test/saver/in-flight.test.ts'];
+const FAILURES = ['test/saver/failures.test.ts'];
+const LISTENERS = ['test/saver/listeners.test.ts'];
+const RELEASE = ['test/saver/release.test.ts'];
+const CANCEL = ['test/saver/cancel.test.ts'];
+const WORKERS = ['test/saver/workers.test.ts'];
+const PREEMPTION = ['test/saver/preemption.test.ts'];
+const SIGNALS = ['test/saver/preemption-signals.test.ts'];
 
 /** Mutants of the TypeScript. */
 export const TYPESCRIPT = [
@@ -35,14 +47,14 @@ export const TYPESCRIPT = [
   },
   {
     name: 'fsync of the temporary directory (step 7)',
-    file: 'src/catalog/commit.ts',
+    file: 'src/catalog/persist.ts',
     find: 'await syncDirectory(temporary); // 7',
     replace: '',
     tests: PROTOCOL,
   },
   {
     name: 'fsync of the parent directory (step 9)',
-    file: 'src/catalog/commit.ts',
+    file: 'src/catalog/publish.ts',
     find: 'await syncDirectory(directory); // 9',
     replace: '',
     tests: PROTOCOL,
@@ -70,17 +82,17 @@ export const TYPESCRIPT = [
   },
   {
     name: 'the rename: written in place instead',
-    file: 'src/catalog/commit.ts',
-    find: 'const temporary = path.join(directory, temporaryName(TEMPORARY_PREFIX));',
-    replace: 'const temporary = path.join(directory, commit.name);',
+    file: 'src/manager/save.ts',
+    find: 'temporary: temporaryName(TEMPORARY_PREFIX),',
+    replace: 'temporary: nameOf(request),',
     tests: [...PROTOCOL, ...SAVING],
   },
   {
     name: 'manifest last: written after the rename',
-    file: 'src/catalog/commit.ts',
-    find: '    const name = await publish(temporary, commit, options); // 8, 9\n',
+    file: 'src/catalog/publish.ts',
+    find: '    return await rename(what, engine);',
     replace:
-      "    const late = path.join(temporary, MANIFEST_NAME);\n    const { rm } = await import('node:fs/promises');\n    await rm(late);\n    const name = await publish(temporary, commit, options); // 8, 9\n    await writeNewFile(path.join(directory, name, MANIFEST_NAME), encodeManifest(manifest));\n",
+      "    const { readFile, rm } = await import('node:fs/promises');\n    const { writeNewFile } = await import('../storage/local.js');\n    const early = path.join(directory, what.temporary, 'manifest.json');\n    const manifest = await readFile(early);\n    await rm(early);\n    const name = await rename(what, engine);\n    await writeNewFile(path.join(directory, name, 'manifest.json'), manifest);\n    return name;",
     tests: PROTOCOL,
   },
   {
@@ -92,14 +104,14 @@ export const TYPESCRIPT = [
   },
   {
     name: 'leftovers of a failed save are removed',
-    file: 'src/catalog/commit.ts',
-    find: 'await removeTree(temporary).catch(() => {});',
+    file: 'src/saver/write-in-worker.ts',
+    find: 'if (committed === undefined) await discard(request, dialogue.publishing, error).catch(() => {});',
     replace: '',
     tests: SAVING,
   },
   {
     name: 'an unsynced parent takes the checkpoint back',
-    file: 'src/catalog/commit.ts',
+    file: 'src/catalog/publish.ts',
     find: 'await engine.renameNoReplace(target, temporary).catch(() => {});',
     replace: '',
     tests: ['test/faults/injection.test.ts'],
@@ -107,7 +119,7 @@ export const TYPESCRIPT = [
   },
   {
     name: 'the look at free space',
-    file: 'src/catalog/commit.ts',
+    file: 'src/catalog/persist.ts',
     find: 'if (free === undefined || free >= bytes + SPARE_BYTES) return;',
     replace: 'return;',
     tests: PLACES,
@@ -136,8 +148,8 @@ export const TYPESCRIPT = [
   },
   {
     name: 'the lock is looked at before the commit',
-    file: 'src/catalog/commit.ts',
-    find: '    await options.lock.assertHeld();',
+    file: 'src/catalog/publish.ts',
+    find: '    await assertLockHeld(lock);',
     replace: '',
     tests: LOCK,
   },
@@ -223,14 +235,14 @@ export const TYPESCRIPT = [
   {
     name: 'the copy of memory that may change',
     file: 'src/snapshot/snapshot.ts',
-    find: 'data.stable && engine.canHold(data.memory)',
-    replace: 'engine.canHold(data.memory)',
-    tests: ['test/manager/round-trip.test.ts'],
+    find: '!data.stable || !this.pin(key, data)',
+    replace: '!this.pin(key, data)',
+    tests: ['test/manager/round-trip.test.ts', ...EXACT],
   },
   {
     name: 'the detachment check before the commit',
-    file: 'src/catalog/commit.ts',
-    find: '    commit.snapshot.assertIntact();',
+    file: 'src/saver/write-in-worker.ts',
+    find: '        this.request.snapshot.assertIntact();',
     replace: '',
     tests: SAVING,
   },
@@ -317,9 +329,326 @@ export const TYPESCRIPT = [
   },
   {
     name: 'a stuck stream can be aborted',
-    file: 'src/catalog/write-files.ts',
-    find: "await untilAborted(iterator.next(), signal, 'The save')",
-    replace: 'await iterator.next()',
+    file: 'src/saver/incoming.ts',
+    find: "await untilAborted(arrival, this.signal, 'The save');",
+    replace: 'await arrival;',
     tests: HOSTILE,
+  },
+  // ── saving in the background: what is captured
+  {
+    name: 'checksums of pinned memory are compared',
+    file: 'src/catalog/persist.ts',
+    find: '        assertUnchanged(contents, written);',
+    replace: '',
+    tests: EXACT,
+  },
+  {
+    name: 'memory that may be resized is never pinned',
+    file: 'src/snapshot/source.ts',
+    find: 'stable: stable && !resizable',
+    replace: 'stable',
+    tests: EXACT,
+  },
+  {
+    name: 'chunks that may be used again are copied',
+    file: 'src/saver/outgoing.ts',
+    find: 'const held = fresh ?',
+    replace: 'const held = fresh || true ?',
+    tests: HOSTILE,
+  },
+  {
+    name: 'the memory budget',
+    file: 'src/snapshot/arena.ts',
+    find: 'if (this.lentBytes + bytes > budget) throw',
+    replace: 'if (false) throw',
+    tests: REFUSALS,
+  },
+  {
+    name: 'the memory budget counts what is given back',
+    file: 'src/snapshot/arena.ts',
+    find: '    this.lentBytes -= arena.bytes;',
+    replace: '',
+    tests: REFUSALS,
+  },
+  {
+    name: 'a refused request lets no stream go',
+    file: 'src/snapshot/snapshot.ts',
+    find: '      snapshot.releases.length = 0;',
+    replace: '',
+    tests: REFUSALS,
+  },
+  {
+    name: 'a signal that fires while the request is looked at',
+    file: 'src/manager/saver.ts',
+    find: 'if (signal?.aborted) abort();',
+    replace: 'if (false) abort();',
+    tests: REFUSALS,
+  },
+  // ── … and the order of saves
+  {
+    name: 'one save of a directory is written at a time',
+    file: 'src/saver/queue.ts',
+    find: 'if (this.running) return;',
+    replace: '',
+    tests: [...QUEUE, ...IN_FLIGHT],
+  },
+  {
+    name: 'a save is out of the queue before anybody hears of its end',
+    file: 'src/saver/queue.ts',
+    find: "    this.state = 'settled';\n    this.queue.remove(this);",
+    replace: "    const waited = this.state === 'waiting';\n    this.state = 'settled';\n    if (waited) this.queue.remove(this);",
+    also: [
+      { file: 'src/saver/queue.ts', find: 'await next.run();', replace: '{\n      await next.run();\n      this.remove(next);\n    }' },
+    ],
+    tests: ACCEPTED,
+  },
+  {
+    name: 'wait waits',
+    file: 'src/manager/saver.ts',
+    find: "if (whenBusy === 'wait') await",
+    replace: 'if (false) await',
+    tests: IN_FLIGHT,
+  },
+  {
+    name: 'skip captures nothing',
+    file: 'src/manager/saver.ts',
+    find: 'const busy = queue.length >= maxInFlight;',
+    replace: 'const busy = false;',
+    tests: IN_FLIGHT,
+  },
+  {
+    name: 'replace leaves the save that is written alone',
+    file: 'src/saver/queue.ts',
+    find: 'this.saves.slice(ahead).findLast(({ waiting, origin }) => waiting && ',
+    replace: 'this.saves.findLast(({ origin }) => ',
+    tests: IN_FLIGHT,
+  },
+  {
+    name: 'replace leaves save() alone',
+    file: 'src/manager/saver.ts',
+    find: "replaceable: kind !== 'save'",
+    replace: 'replaceable: true',
+    tests: IN_FLIGHT,
+  },
+  {
+    name: 'replace leaves other managers alone',
+    file: 'src/saver/queue.ts',
+    find: ' && origin.owner === owner',
+    replace: '',
+    tests: IN_FLIGHT,
+  },
+  // ── … and who hears of it
+  {
+    name: 'a failure that nobody heard of is kept',
+    file: 'src/manager/saver.ts',
+    find: 'if (!told) this.failures.add',
+    replace: 'if (false) this.failures.add',
+    tests: FAILURES,
+  },
+  {
+    name: 'a failure is thrown once',
+    file: 'src/saver/failures.ts',
+    find: '    this.failures = [];\n    unheard',
+    replace: '    unheard',
+    tests: FAILURES,
+  },
+  {
+    name: 'a failure is not thrown to who listens to the event',
+    file: 'src/manager/saver.ts',
+    find: 'if (!told) this.failures.add',
+    replace: 'this.failures.add',
+    tests: FAILURES,
+  },
+  {
+    name: 'a failure is not thrown to who read committed',
+    file: 'src/saver/pending.ts',
+    find: '    this.heard = true;',
+    replace: '',
+    tests: FAILURES,
+  },
+  {
+    name: 'a failure that nobody heard of is told at the end of the process',
+    file: 'src/saver/failures.ts',
+    find: "process.once('exit', tellAtExit)",
+    replace: 'undefined',
+    tests: FAILURES,
+  },
+  {
+    name: 'no unhandled rejection',
+    file: 'src/saver/queue.ts',
+    find: '    this.outcome.catch(() => {});',
+    replace: '',
+    tests: FAILURES,
+  },
+  {
+    name: 'listeners that throw cost nothing',
+    file: 'src/saver/harmlessly.ts',
+    find: '  } catch (error) {\n    warn(error);\n  }',
+    replace: '  } finally {\n  }',
+    tests: LISTENERS,
+  },
+  {
+    name: 'listeners that reject cost nothing',
+    file: 'src/saver/harmlessly.ts',
+    find: 'Promise.resolve(returned).catch(warn);',
+    replace: 'void 0;',
+    tests: LISTENERS,
+  },
+  {
+    name: 'the diagnostics channel is told',
+    file: 'src/saver/events.ts',
+    find: 'if (diagnostics.hasSubscribers) diagnostics.publish(event);',
+    replace: '',
+    tests: LISTENERS,
+  },
+  // ── … and how it ends
+  {
+    name: 'streams are let go once',
+    file: 'src/snapshot/snapshot.ts',
+    find: 'this.releases.splice(0)) {',
+    replace: 'this.releases) {',
+    tests: RELEASE,
+  },
+  {
+    name: 'streams of a save that never ran are let go',
+    file: 'src/manager/saver.ts',
+    find: '() => prepared.snapshot.release()',
+    replace: '() => {}',
+    tests: RELEASE,
+  },
+  {
+    name: 'a save that is written can be cancelled',
+    file: 'src/saver/write-in-worker.ts',
+    find: "request.signal.addEventListener('abort', this.abort, { once: true });",
+    replace: '',
+    tests: CANCEL,
+  },
+  {
+    name: 'what was cancelled too late is tidied up all the same',
+    file: 'src/saver/inbox.ts',
+    find: '      await new Promise<void>((resolve) => {\n        this.wake = resolve;\n      });',
+    replace:
+      "      await new Promise<void>((resolve, reject) => {\n        this.wake = resolve;\n        const stop = () => reject(new Error('stopped'));\n        if (this.signal.aborted) stop();\n        else this.signal.addEventListener('abort', stop);\n      });",
+    tests: CANCEL,
+  },
+  {
+    name: 'the deadline of close',
+    file: 'src/manager/saver.ts',
+    find: "return first === 'late' ?",
+    replace: 'return false ?',
+    tests: ACCEPTED,
+  },
+  {
+    name: 'a job is told that no worker is left for it',
+    file: 'src/saver/pool.ts',
+    find: '      for (const job of jobs) job.abort(',
+    replace: '      for (const job of [] as AbortController[]) job.abort(',
+    tests: WORKERS,
+  },
+  {
+    name: 'the death of one worker leaves the others alone',
+    file: 'src/saver/pool.ts',
+    find: '    waiting.abort(error);',
+    replace: '    waiting.abort(error);\n    void workers.destroy();',
+    tests: WORKERS,
+  },
+  {
+    name: 'what a dead worker may have published is taken back',
+    file: 'src/saver/write-in-worker.ts',
+    find: 'if (publishing !== undefined && hasDied(error)) await takeBack',
+    replace: 'if (false) await takeBack',
+    tests: WORKERS,
+  },
+  {
+    name: 'a commit that a dead worker told of is acknowledged',
+    file: 'src/saver/write-in-worker.ts',
+    find: '    if (committed !== undefined) return committed;',
+    replace: '',
+    tests: WORKERS,
+  },
+  {
+    name: 'what a dead worker left is swept',
+    file: 'src/saver/write-in-worker.ts',
+    find: '    if (hasDied(error)) await sweepLeftovers(request.directory).catch(() => {});',
+    replace: '',
+    also: [
+      {
+        file: 'src/saver/write-in-worker.ts',
+        find: 'if (committed === undefined) await discard(request, dialogue.publishing, error).catch(() => {});',
+        replace: '',
+      },
+    ],
+    tests: WORKERS,
+  },
+  // ── being told to end
+  {
+    name: 'a last save is made only if it fits',
+    file: 'src/policy/preemption.ts',
+    find: 'if (expectedSeconds * SAFETY <= deadlineSeconds) {',
+    replace: 'if (true) {',
+    tests: ['test/policy/preemption.test.ts'],
+  },
+  {
+    name: 'the process ends by the signal',
+    file: 'src/manager/preemption.ts',
+    find: '  process.kill(process.pid, signal);',
+    replace: '',
+    tests: PREEMPTION,
+  },
+  {
+    name: 'the first process of a container ends',
+    file: 'src/manager/preemption.ts',
+    find: '  process.exit(128 + constants.signals[signal]);',
+    replace: '',
+    tests: SIGNALS,
+  },
+  {
+    name: 'what is in flight is finished first',
+    file: 'src/manager/preemption.ts',
+    find: '  await saver.flush();\n  if (save === undefined)',
+    replace: '  if (save === undefined)',
+    tests: PREEMPTION,
+  },
+  {
+    name: 'the deadline ends what hangs, also where nothing else is alive',
+    file: 'src/manager/preemption.ts',
+    find: "timer = setTimeout(() => resolve('late'), ms);",
+    replace: "timer = setTimeout(() => resolve('late'), ms).unref();",
+    tests: PREEMPTION,
+  },
+  {
+    name: 'what failed before does not cost the last save',
+    file: 'src/manager/preemption.ts',
+    find: '  sayUnheard(saver, say);\n  try {',
+    replace: '  try {',
+    tests: PREEMPTION,
+  },
+  {
+    name: 'other listeners decide about the process',
+    file: 'src/manager/preemption.ts',
+    find: 'if (others || process.listenerCount(signal) > 0) return;',
+    replace: '',
+    tests: SIGNALS,
+  },
+  {
+    name: 'listeners that listen once decide, too',
+    file: 'src/manager/preemption.ts',
+    find: 'if (others || process.listenerCount(signal) > 0) return;',
+    replace: 'if (process.listenerCount(signal) > 0) return;',
+    tests: SIGNALS,
+  },
+  {
+    name: 'a manager is brought to its end once',
+    file: 'src/manager/preemption.ts',
+    find: 'if (!endings.has(participant)) endings.set',
+    replace: 'endings.set',
+    tests: SIGNALS,
+  },
+  {
+    name: 'dispose gives the signal back',
+    file: 'src/manager/preemption.ts',
+    find: '  process.off(signal, handler.listener);',
+    replace: '',
+    tests: SIGNALS,
   },
 ];

@@ -124,7 +124,8 @@ describe.each(ENGINES)('cancelled, %s engine', (engine) => {
         },
       });
       const outcome = await pending.committed.then(
-        () => 'committed',
+        // What came too late does not keep links and retention from their work either.
+        (result) => (result?.warnings.length === 0 ? 'committed' : result?.warnings.join()),
         (error) => error.code,
       );
       expect(await stopped).toBe(outcome === 'ERR_ABORTED');

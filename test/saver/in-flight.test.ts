@@ -155,6 +155,22 @@ describe.each(ENGINES)('replace, %s engine', (engine) => {
     await manager.flush();
   });
 
+  test('calls that nobody waits for replace each other: the calls resolve, committed says so', async () => {
+    const manager = await openManager(freshDirectory(), { engine, whenBusy: 'replace', keep: keep.all() });
+    const calls = [1, 2, 3, 4].map((step) => manager.saveAsync(smallRequest(step)));
+    const pendings = await Promise.all(calls);
+    expect(pendings.map(({ status }) => status)).toEqual(['accepted', 'accepted', 'accepted', 'accepted']);
+    const outcomes = await Promise.all(
+      pendings.map(({ committed }) =>
+        committed.then(
+          () => 'committed',
+          (error) => error.code,
+        ),
+      ),
+    );
+    expect(outcomes).toEqual(['committed', 'ERR_REPLACED', 'ERR_REPLACED', 'committed']);
+  });
+
   test('a save() is never replaced, nor is what another manager waits for', async () => {
     const { manager, stream } = await busy(engine, { whenBusy: 'replace' });
     const second = await openManager(manager.directory, { engine, keep: keep.all(), whenBusy: 'replace' });

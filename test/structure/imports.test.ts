@@ -10,13 +10,14 @@ const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   version: [],
+  fs: [],
   native: [],
   format: ['errors'],
   policy: ['errors', 'format'],
-  engine: ['errors', 'format', 'native'],
-  storage: [],
+  engine: ['errors', 'format', 'native', 'fs'],
+  storage: ['fs'],
   snapshot: ['errors', 'format', 'engine'],
-  catalog: ['errors', 'format', 'engine', 'snapshot', 'storage', 'policy'],
+  catalog: ['errors', 'fs', 'format', 'engine', 'snapshot', 'storage', 'policy'],
   saver: ['errors', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy'],
   manager: ['errors', 'version', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy', 'saver'],
   terminal: ['engine', 'saver', 'manager'],
@@ -66,6 +67,12 @@ describe('imports', () => {
 
   test('name files that exist', () => {
     expect(IMPORTS.filter(({ target }) => !FILES.includes(target)).map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+  });
+
+  test('what runs in workers leaves node:fs/promises alone, which ends the process when its worker is terminated', () => {
+    const inWorkers = FILES.filter((file) => ['engine', 'storage', 'catalog', 'saver', 'snapshot', 'fs'].includes(partOf(file)));
+    expect(inWorkers.length).toBeGreaterThan(30);
+    expect(inWorkers.filter((file) => /from 'node:fs\/promises'/.test(readFileSync(path.join(SRC, file), 'utf8')))).toEqual([]);
   });
 
   test('never go in a circle', () => {

@@ -1,7 +1,7 @@
 /** Reads a file through the page cache, with its checksums in the same pass. */
-import { constants, type promises as fs } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { constants } from 'node:fs';
 import { HoldfastError } from '../../errors.js';
+import { type OpenFile, open } from '../../fs.js';
 import type { FileDigest, FileReader, MemoryRange, ReadOptions, ReadSpan } from '../contract.js';
 import { abortError } from '../system-error.js';
 import { StreamDigest } from './digest.js';
@@ -13,7 +13,7 @@ export class PortableReader implements FileReader {
   private done = 0;
 
   private constructor(
-    private readonly file: fs.FileHandle,
+    private readonly file: OpenFile,
     readonly bytes: number,
   ) {}
 
@@ -44,7 +44,7 @@ export class PortableReader implements FileReader {
     while (this.done < digest.totalBytes) {
       if (signal?.aborted) throw abortError(signal, 'The read');
       const wanted = Math.min(buffer.length, digest.totalBytes - this.done);
-      const { bytesRead } = await this.file.read(buffer, 0, wanted, offset + this.done);
+      const bytesRead = await this.file.read(buffer, 0, wanted, offset + this.done);
       if (bytesRead === 0) {
         throw new HoldfastError(
           'ERR_TRUNCATED',

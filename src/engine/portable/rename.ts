@@ -1,5 +1,5 @@
 /** rename(2) that does not replace, where renameat2(RENAME_NOREPLACE) cannot be had. */
-import { lstat, rename } from 'node:fs/promises';
+import { lstat, rename } from '../../fs.js';
 
 /**
  * Not atomic by itself: the caller holds the lock of the directory. The look beforehand is needed

@@ -1,7 +1,7 @@
 /** Writes a file with plain positional writes through the page cache. */
-import { constants, type promises as fs } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { constants } from 'node:fs';
 import { HoldfastError } from '../../errors.js';
+import { type OpenFile, open } from '../../fs.js';
 import type { FileDigest, FileWriter, HeldMemory, WriterOptions } from '../contract.js';
 import { abortError } from '../system-error.js';
 import { StreamDigest } from './digest.js';
@@ -17,7 +17,7 @@ export class PortableWriter implements FileWriter {
   private failure: unknown;
 
   private constructor(
-    private readonly file: fs.FileHandle,
+    private readonly file: OpenFile,
     private readonly options: WriterOptions,
     private readonly digest: StreamDigest,
   ) {}
@@ -93,9 +93,9 @@ export class PortableWriter implements FileWriter {
   }
 }
 
-async function writeAll(file: fs.FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+async function writeAll(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
   for (let at = 0; at < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at);
+    const bytesWritten = await file.write(bytes, at, bytes.length - at, position + at);
     at += bytesWritten;
   }
 }
