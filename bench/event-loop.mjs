@@ -139,7 +139,7 @@ function summarize(rounds) {
 async function writePlot(file, series, bytes) {
   const from = -AROUND_MS / 1000;
   const to = Math.max(...Object.values(series).map(({ seconds }) => seconds)) - from;
-  const scales = { x: { domain: [from, to], nice: false }, y: { type: 'log', domain: [LEAST_MS, 20_000], clamp: true } };
+  const scales = { x: { domain: [from, to], nice: false }, y: { type: 'log', domain: [LEAST_MS, 100_000], clamp: true } };
   const svg = await renderSvg({
     title: {
       text: 'How long the event loop is blocked while a model is saved',
@@ -178,7 +178,7 @@ function strip(name, { turns, seconds, longestMs }, scales, last) {
         encoding: { x },
       },
       {
-        data: { values: [{ s: seconds, ms: 3500, text: `${ENDS[name]} after ${short(seconds)} s` }] },
+        data: { values: [{ s: seconds, ms: 40_000, text: `${ENDS[name]} after ${short(seconds)} s` }] },
         mark: { type: 'text', align: late ? 'right' : 'left', dx: late ? -6 : 6, color: '#444444', fontSize: 12 },
         encoding: { x, y, text: { field: 'text' } },
       },

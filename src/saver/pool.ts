@@ -52,7 +52,16 @@ export async function startWorkers(nice: number): Promise<Pool> {
   const { Piscina } = await import('piscina');
   let pool = pools.get(nice);
   if (pool === undefined) {
-    const workers = new Piscina({
+    pool = { workers: makePool(Piscina), jobs: new Set() };
+    watchDeaths(pool);
+    pools.set(nice, pool);
+  }
+  return pool;
+}
+
+function makePool(Pool: typeof Piscina): Piscina {
+  try {
+    return new Pool({
       filename: workerFile(),
       minThreads: 1,
       maxThreads: MAX_WORKERS,
@@ -63,11 +72,13 @@ export async function startWorkers(nice: number): Promise<Pool> {
       // Flags of the main script, such as --input-type, are not for the worker's.
       execArgv: [],
     });
-    pool = { workers, jobs: new Set() };
-    watchDeaths(pool);
-    pools.set(nice, pool);
+  } catch (cause) {
+    throw new HoldfastError(
+      'ERR_RESOURCES',
+      `The worker thread that writes checkpoints could not be started: ${textOf(cause)}. Raise the limit of processes and threads (ulimit -u), or end some.`,
+      { cause },
+    );
   }
-  return pool;
 }
 
 /** The workers of a priority that were started; tests look at them. */
