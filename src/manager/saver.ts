@@ -150,6 +150,7 @@ export class Saver {
       (signal) => runSave(prepared, this.context, { signal, onProgress: (now) => progress(pending, now), stallMs: () => stallMs() }),
       { owner: this, replaceable: kind !== 'save' },
       () => prepared.snapshot.release(),
+      this.loopTurns ? 'soon' : 'now',
     );
     const pending = new Pending(queued, prepared.bytes);
     if (kind === 'save') stallMs = () => performance.now() - prepared.started;

@@ -98,11 +98,12 @@ export class SaveQueue {
     return this.saves.length;
   }
 
-  /** Work begins at once where nothing is ahead of it. */
-  add<T>(work: SaveWork<T>, origin: Origin, dropped: () => void): QueuedSave<T> {
+  /** Where nothing is ahead of it, work begins at once, or with `soon` in the next turn of the event loop: then the call is not made longer. */
+  add<T>(work: SaveWork<T>, origin: Origin, dropped: () => void, begin: 'now' | 'soon' = 'now'): QueuedSave<T> {
     const save = new QueuedSave(this, work, origin, dropped);
     this.saves.push(save);
-    void this.pump();
+    if (begin === 'now') void this.pump();
+    else setImmediate(() => this.pump());
     return save;
   }
 

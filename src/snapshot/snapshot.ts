@@ -31,15 +31,23 @@ export interface SnapshotOptions {
 
 /** Memory that is held or fed where it is. */
 interface Pinned {
-  readonly key: string;
+  readonly role: TensorRole;
+  readonly name: string;
   readonly range: MemoryRange;
   readonly held: HeldMemory;
 }
 
+interface ToCopy {
+  /** Where the copy belongs. */
+  readonly captured: Map<string, Captured>;
+  readonly name: string;
+  readonly memory: MemoryRange;
+}
+
 export class Snapshot {
-  private readonly byKey = new Map<string, Captured>();
+  private readonly captured: Readonly<Record<TensorRole, Map<string, Captured>>> = { model: new Map(), optimizer: new Map() };
   private readonly pinned: Pinned[] = [];
-  private readonly checksums = new Map<string, number>();
+  private readonly checksums: Readonly<Record<TensorRole, Map<string, number>>> = { model: new Map(), optimizer: new Map() };
   private readonly releases: (() => void)[] = [];
   private lease: CopyArena | undefined;
 
@@ -60,62 +68,62 @@ export class Snapshot {
   }
 
   private capture(sourcesByRole: Readonly<Record<TensorRole, readonly Source[]>>): void {
-    const toCopy: { key: string; memory: MemoryRange }[] = [];
+    const toCopy: ToCopy[] = [];
     for (const role of TENSOR_ROLES) {
+      const captured = this.captured[role];
       for (const { name, data } of sourcesByRole[role]) {
-        const key = keyOf(role, name);
         if (data.kind === 'stream') {
           const { stream, fresh, release } = data;
-          this.byKey.set(key, { kind: 'stream', stream, fresh });
+          captured.set(name, { kind: 'stream', stream, fresh });
           if (release !== undefined) this.releases.push(release);
-        } else if (!data.stable || !this.pin(key, data)) toCopy.push({ key, memory: data.memory });
+        } else if (!data.stable || !this.pin(role, name, data)) toCopy.push({ captured, name, memory: data.memory });
       }
     }
     this.copy(toCopy);
     if (!this.options.verifyPinned) return;
     const checksums = this.options.engine.checksums(this.pinned.map(({ range }) => range));
-    this.pinned.forEach(({ key }, i) => {
-      this.checksums.set(key, checksums[i] as number);
+    this.pinned.forEach(({ role, name }, i) => {
+      this.checksums[role].set(name, checksums[i] as number);
     });
   }
 
   /** Leaves stable memory where it is; false if it must be copied. */
-  private pin(key: string, { memory }: MemorySource): boolean {
+  private pin(role: TensorRole, name: string, { memory }: MemorySource): boolean {
     const { engine } = this.options;
     let held = engine.tryHold(memory);
-    if (held !== undefined) this.byKey.set(key, { kind: 'memory', held });
+    if (held !== undefined) this.captured[role].set(name, { kind: 'memory', held });
     else if (engine.unholdable === 'feed') {
       held = engine.hold(memory);
-      this.byKey.set(key, { kind: 'stream', stream: feedMemory(memory), fresh: false });
+      this.captured[role].set(name, { kind: 'stream', stream: feedMemory(memory), fresh: false });
     } else return false;
-    this.pinned.push({ key, range: memory, held });
+    this.pinned.push({ role, name, range: memory, held });
     return true;
   }
 
-  private copy(toCopy: readonly { readonly key: string; readonly memory: MemoryRange }[]): void {
+  private copy(toCopy: readonly ToCopy[]): void {
     const bytes = toCopy.reduce((sum, { memory }) => sum + align(memory.byteLength), 0);
     if (toCopy.length === 0) return;
     this.lease = this.options.arenas.take(bytes, this.options.budget);
     const pieces = this.lease.copy(toCopy.map(({ memory }) => memory));
-    toCopy.forEach(({ key }, i) => {
-      this.byKey.set(key, { kind: 'memory', held: pieces[i] as HeldMemory });
+    toCopy.forEach(({ captured, name }, i) => {
+      captured.set(name, { kind: 'memory', held: pieces[i] as HeldMemory });
     });
   }
 
   /** The bytes of the tensor of that name. */
   get(role: TensorRole, name: string): Captured {
-    const captured = this.byKey.get(keyOf(role, name));
+    const captured = this.captured[role].get(name);
     if (captured === undefined) throw new HoldfastError('ERR_INVALID_ARGUMENT', `The snapshot has no tensor ${JSON.stringify(name)}.`);
     return captured;
   }
 
   get hasChecksums(): boolean {
-    return this.checksums.size > 0;
+    return this.options.verifyPinned;
   }
 
   /** CRC32C of the tensor's bytes when the snapshot was taken; only of held memory, with `verifyPinned`. */
   checksum(role: TensorRole, name: string): number | undefined {
-    return this.checksums.get(keyOf(role, name));
+    return this.checksums[role].get(name);
   }
 
   /** Whether any memory is a caller's, so that {@link assertIntact} has something to look at. */
@@ -125,7 +133,7 @@ export class Snapshot {
 
   /** Throws `ERR_SOURCE_CHANGED` if memory that was promised stable was detached or resized meanwhile. */
   assertIntact(): void {
-    const changed = this.pinned.filter(({ held }) => !held.isIntact()).map(({ key }) => key.slice(key.indexOf('/') + 1));
+    const changed = this.pinned.filter(({ held }) => !held.isIntact()).map(({ name }) => name);
     if (changed.length === 0) return;
     throw new HoldfastError(
       'ERR_SOURCE_CHANGED',
@@ -147,10 +155,6 @@ export class Snapshot {
       }
     }
   }
-}
-
-function keyOf(role: TensorRole, name: string): string {
-  return `${role}/${name}`;
 }
 
 /** Arenas keep tensors apart by whole cache lines. */
