@@ -62,14 +62,14 @@ async function measure({ saves, samples: wanted, backend }, { directory, progres
   const checkpoints = path.join(directory, 'checkpoints');
   const manager = await CheckpointManager.open(checkpoints, { keep: keep.last(3) });
   const samples = [];
-  const stalls = [];
+  const calls = [];
   let failure;
   const began = performance.now();
   for (let save = 1; save <= saves; save++) {
     await step();
     const called = performance.now();
     const pending = await saveModelAsync(manager, model, { step: save, metrics: { loss: 1 / save } });
-    stalls.push(performance.now() - called);
+    calls.push(performance.now() - called);
     pending.committed.catch((error) => {
       failure ??= error;
     });
@@ -93,7 +93,7 @@ async function measure({ saves, samples: wanted, backend }, { directory, progres
     growth,
     counts,
     savesPerSecond: saves / seconds,
-    stallMs: median(stalls),
+    callMs: median(calls),
     samples,
   };
 }
@@ -119,14 +119,14 @@ function smallModel(tf) {
   return { model, step: () => model.trainOnBatch(x, y) };
 }
 
-function print({ settings, environment, ok, grown, growth, counts, savesPerSecond, stallMs }) {
+function print({ settings, environment, ok, grown, growth, counts, savesPerSecond, callMs }) {
   const show = (key, value) => (value === null ? '–' : key.endsWith('Bytes') ? `${(value / MIB).toFixed(2)} MiB` : short(value));
   const lines = Object.entries(growth).map(([key, { first, last, growth: by, perThousandSaves, bound }]) => {
     const cells = [show(key, first), show(key, last), show(key, by), show(key, perThousandSaves), show(key, bound)];
     return `  ${key.padEnd(18)}${cells.map((cell) => cell.padStart(13)).join('')}${grown.includes(key) ? '  GREW' : ''}`;
   });
   return `
-${counts.committed} of ${settings.saves} saves committed, ${settings.backend} backend, ${short(savesPerSecond)} saves/s, median stall ${short(stallMs)} ms
+${counts.committed} of ${settings.saves} saves committed, ${settings.backend} backend, ${short(savesPerSecond)} saves/s; saveAsync took ${short(callMs)} ms (median), waits for the save before included
 ${describeMachine(environment)}
 
   ${''.padEnd(18)}${['first', 'last', 'growth', 'per 1000', 'bound'].map((title) => title.padStart(13)).join('')}
