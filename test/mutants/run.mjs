@@ -22,6 +22,9 @@ Examples
   npm run test:mutants
   npm run test:mutants -- --only fsync`;
 
+/** Far longer than any of the runs takes. */
+const MAX_RUN_MS = 300_000;
+
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const copy = path.join(root, '.cache', 'mutants');
 const args = process.argv.slice(2);
@@ -148,7 +151,9 @@ function ctest() {
 }
 
 function run(command, commandArgs, cwd, env = {}) {
-  return spawnSync(command, commandArgs, { cwd, encoding: 'utf8', env: { ...process.env, ...env }, maxBuffer: 1 << 28 });
+  // A mutant may hang: that is no green run either.
+  const limits = { timeout: MAX_RUN_MS, killSignal: 'SIGKILL', maxBuffer: 1 << 28 };
+  return spawnSync(command, commandArgs, { cwd, encoding: 'utf8', env: { ...process.env, ...env }, ...limits });
 }
 
 function tail({ stdout = '', stderr = '' }) {

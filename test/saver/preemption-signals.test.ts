@@ -133,7 +133,11 @@ test.skipIf(!canIsolate)('the first process of a container ends, too, although n
   `;
   const directory = freshDirectory();
   const node = [process.execPath, '--input-type=module', '-e', inside, '--', directory];
-  const { status, stderr } = spawnSync('unshare', ['--pid', '--fork', '--mount-proc', ...node], { encoding: 'utf8', timeout: 30_000 });
+  const { status, stderr } = spawnSync('unshare', ['--pid', '--fork', '--kill-child', '--mount-proc', ...node], {
+    encoding: 'utf8',
+    timeout: 30_000,
+    killSignal: 'SIGKILL',
+  });
   expect([status, stderr]).toEqual([128 + 15, expect.stringContaining('done, the newest checkpoint is')]);
   expect(checkpoints(directory)).toEqual(['checkpoint_step00000001']);
 });
