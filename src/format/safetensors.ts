@@ -34,6 +34,8 @@ export interface SafetensorsHeader {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
+const ENCODER = new TextEncoder();
+
 /** Encodes the head of a file whose tensors lie one after another in the order given. */
 export function encodeHeader(
   tensors: readonly { readonly name: string; readonly dtype: Dtype; readonly shape: readonly number[]; readonly bytes: number }[],
@@ -47,8 +49,8 @@ export function encodeHeader(
     members.push(`${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(',')}],"data_offsets":[${offset},${end}]}`);
     offset = end;
   }
-  const json = Buffer.from(`{${members.join(',')}}`, 'utf8');
-  const total = Math.ceil((LENGTH_BYTES + json.length) / DATA_ALIGNMENT) * DATA_ALIGNMENT;
+  const json = `{${members.join(',')}}`;
+  const total = Math.ceil((LENGTH_BYTES + Buffer.byteLength(json)) / DATA_ALIGNMENT) * DATA_ALIGNMENT;
   if (total - LENGTH_BYTES > MAX_HEADER_BYTES) {
     throw new HoldfastError(
       'ERR_INVALID_TENSOR',
@@ -57,7 +59,7 @@ export function encodeHeader(
   }
   const head = new Uint8Array(total).fill(0x20);
   new DataView(head.buffer).setBigUint64(0, BigInt(total - LENGTH_BYTES), true);
-  head.set(json, LENGTH_BYTES);
+  ENCODER.encodeInto(json, head.subarray(LENGTH_BYTES));
   return head;
 }
 
