@@ -138,6 +138,31 @@ describe.each(ENGINES)('cancelled, %s engine', (engine) => {
     expect((await manager.verify()).problems).toEqual([]);
   });
 
+  test('too late by a moment: links and retention do their work all the same', async () => {
+    const manager = await openManager(freshDirectory(), { ...options, keep: keep.last(1) });
+    await manager.save(smallRequest(1));
+    let late = false;
+    for (let step = 2; step < 12 && !late; step++) {
+      let cancelling: Promise<boolean> | undefined;
+      const pending = await manager.saveAsync({
+        ...smallRequest(step),
+        onProgress: ({ phase }) => {
+          if (phase !== 'commit' || cancelling !== undefined) return;
+          // While nobody listens the worker publishes; then it is told to stop.
+          const until = performance.now() + 150;
+          while (performance.now() < until);
+          cancelling = pending.cancel();
+        },
+      });
+      const result = await pending.committed.catch(() => null);
+      late = result !== null;
+      expect(await cancelling).toBe(!late);
+      if (late) expect([result?.warnings, result?.removed.length]).toEqual([[], 1]);
+      expect(checkpoints(manager.directory)).toHaveLength(1);
+    }
+    expect(late).toBe(true);
+  });
+
   test('after the commit: too late', async () => {
     const manager = await openManager(freshDirectory(), options);
     const stop = new AbortController();

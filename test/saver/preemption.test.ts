@@ -136,11 +136,16 @@ test.each([
 });
 
 test('a last save that hangs, with nothing else to do, is ended by the deadline and the signal', async () => {
-  const ran = await preempt(`
+  const ran = await preempt(
+    `
     clearInterval(stays);
     manager.onPreemption({ deadlineMs: ${SHORT_MS}, save: () => new Promise(() => {}) });
-    await later(500).then(() => {}, say('ready'));
-  `);
+    say('ready');
+    process.kill(process.pid, 'SIGTERM');
+    await later(100);
+  `,
+    { signals: [] },
+  );
   expect([ran.signal, ran.code]).toEqual(['SIGTERM', null]);
   expect(ran.log[1]).toContain(`the deadline of ${SHORT_MS} ms came first; given up: nothing.`);
 });

@@ -95,6 +95,21 @@ describe('SaveQueue', () => {
     await third.outcome;
   });
 
+  test('a failure that nobody listens to is no unhandled rejection', async () => {
+    const queue = new SaveQueue();
+    const unhandled: unknown[] = [];
+    const listener = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', listener);
+    const add = (work: () => Promise<void>) => queue.add(work, { owner: queue, replaceable: true }, () => {});
+    add(async () => {
+      throw new HoldfastError('ERR_IO', 'failed');
+    });
+    add(async () => {}).cancel(cancelled());
+    await turns(4);
+    process.off('unhandledRejection', listener);
+    expect(unhandled).toEqual([]);
+  });
+
   test('within waits for room, or for the end of what waits', async () => {
     const queue = new SaveQueue();
     const gates = [deferred(), deferred(), deferred()];
