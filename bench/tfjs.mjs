@@ -66,8 +66,11 @@ async function measure({ backend, params, runs }, { directory, progress }) {
     leaked += tf.memory().numTensors - tensorsBefore;
     const read = backend === 'node' ? readTimes(largest) : undefined;
     const theirs = await watch(stock);
-    // Its gigabytes of garbage would otherwise be let go during our next save.
-    if (backend === 'node') globalThis.gc();
+    // Its gigabytes of garbage would otherwise be let go during our next save; V8 does that on another thread, for a while.
+    if (backend === 'node') {
+      globalThis.gc();
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
     rounds.push({ ours: saved, stock: theirs, read, idleMs: idle.blockMs });
     const { stallMs, blockMs } = saved;
     progress(`round ${step}/${runs}: stall ${short(stallMs)} ms, block ${short(blockMs)} ms; model.save ${short(theirs.ms)} ms`);

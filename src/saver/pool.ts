@@ -108,6 +108,6 @@ function watchDeaths({ workers, jobs }: Pool): void {
 
 /** The compiled worker, also where this file runs from its source, as under vitest. */
 function workerFile(): string {
-  const beside = fileURLToPath(new URL('./worker.js', import.meta.url));
-  return existsSync(beside) ? beside : fileURLToPath(new URL('../../dist/saver/worker.js', import.meta.url));
+  const beside = fileURLToPath(new URL('./worker-entry.cjs', import.meta.url));
+  return existsSync(beside) ? beside : fileURLToPath(new URL('../../dist/saver/worker-entry.cjs', import.meta.url));
 }

@@ -235,8 +235,8 @@ export const TYPESCRIPT = [
   {
     name: 'the copy of memory that may change',
     file: 'src/snapshot/snapshot.ts',
-    find: '!data.stable || !this.pin(key, data)',
-    replace: '!this.pin(key, data)',
+    find: '!data.stable || !this.pin(role, name, data)',
+    replace: '!this.pin(role, name, data)',
     tests: ['test/manager/round-trip.test.ts', ...EXACT],
   },
   {
@@ -338,7 +338,7 @@ export const TYPESCRIPT = [
   {
     name: 'checksums of pinned memory are compared',
     file: 'src/catalog/persist.ts',
-    find: '        assertUnchanged(contents, written);',
+    find: '    assertUnchanged(contents, written);',
     replace: '',
     tests: EXACT,
   },
@@ -580,6 +580,27 @@ export const TYPESCRIPT = [
     ],
     tests: WORKERS,
   },
+  {
+    name: 'of what is taken back, the run and the sequence are looked at',
+    file: 'src/saver/take-back.ts',
+    find: 'entry.manifest.runId === runId && ',
+    replace: '',
+    tests: ['test/saver/take-back.test.ts'],
+  },
+  {
+    name: 'loops that give no turn are given one',
+    file: 'src/manager/saver.ts',
+    find: 'if (!this.loopTurns) await nextTurn();',
+    replace: '',
+    tests: ACCEPTED,
+  },
+  {
+    name: 'a thread that cannot be started is told as ours',
+    file: 'src/saver/pool.ts',
+    find: "    throw new HoldfastError(\n      'ERR_RESOURCES',",
+    replace: "    if (cause) throw cause;\n    throw new HoldfastError(\n      'ERR_RESOURCES',",
+    tests: ['test/faults/threads.test.ts'],
+  },
   // ── being told to end
   {
     name: 'a last save is made only if it fits',
@@ -642,6 +663,13 @@ export const TYPESCRIPT = [
     file: 'src/manager/preemption.ts',
     find: 'if (!endings.has(participant)) endings.set',
     replace: 'endings.set',
+    tests: SIGNALS,
+  },
+  {
+    name: 'misspelled signals are refused',
+    file: 'src/manager/preemption.ts',
+    find: '!signals.every((signal) => Object.hasOwn(constants.signals, signal))',
+    replace: 'false',
     tests: SIGNALS,
   },
   {

@@ -38,7 +38,7 @@ interface Import {
   readonly target: string;
 }
 
-const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => /\.c?ts$/.test(file));
 
 function partOf(file: string): string {
   return (file.split(path.sep)[0] as string).replace(/\.ts$/, '');
