@@ -94,24 +94,22 @@ describe.skipIf(!CAN_MOUNT).each(ENGINES)('a full disk, %s engine', (engine) => 
 
   test('at every 4 KiB boundary of a save: a typed error, no leftovers, the older checkpoint untouched', async () => {
     const mount = mountTmpfs(4 << 20);
-    // The free-space check is one look beforehand; here the space goes away after it.
-    const request = (step: number, onProgress?: () => void) => ({ ...smallRequest(step, 8192), onProgress });
     const manager = await openManager(path.join(mount, 'c'), { engine });
-    const first = await manager.save(request(1));
+    const first = await manager.save(smallRequest(1, 8192));
     const outcomes = new Set<string>();
     for (let left = 0; left <= 80 * 1024; left += 4096) {
-      let filled = false;
-      const outcome = await manager
-        .save(
-          request(2, () => {
-            if (!filled) fill(mount, left);
-            filled = true;
-          }),
-        )
-        .then(
-          () => 'saved',
-          (error) => error.code,
-        );
+      // The free-space check is one look beforehand; here the space goes away after it: when the save asks for the bytes.
+      const data = {
+        byteLength: 32_768,
+        async *[Symbol.asyncIterator]() {
+          fill(mount, left);
+          yield new Uint8Array(32_768).fill(2);
+        },
+      };
+      const outcome = await manager.save({ step: 2, tensors: { x: { dtype: 'F32', shape: [8192], data } }, state: { step: 2 } }).then(
+        () => 'saved',
+        (error) => error.code,
+      );
       rmSync(path.join(mount, 'ballast'), { force: true });
       outcomes.add(outcome);
       expect(['saved', 'ERR_NO_SPACE'], `with ${left} bytes left: ${outcome}`).toContain(outcome);

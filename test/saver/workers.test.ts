@@ -98,12 +98,16 @@ describe.each(ENGINES)('a worker that is killed, %s engine', (engine) => {
       await warming.save(smallRequest(step));
       const tensors = { x: { dtype: 'U8' as const, shape: [data.length], data, stable: step % 2 === 0 } };
       const pending = await manager.saveAsync({ step, tensors, state: { step } });
-      const timer = setTimeout(() => void killWorkers(), next() % 25);
+      let kill: Promise<unknown> | undefined;
+      const timer = setTimeout(() => {
+        kill = killWorkers();
+      }, next() % 25);
       const outcome = await pending.committed.then(
         () => 'committed',
         (error) => error.code,
       );
       clearTimeout(timer);
+      await kill;
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
       if (outcome === 'committed') committed.push(step);
       expect(['committed', 'ERR_WORKER']).toContain(outcome);
