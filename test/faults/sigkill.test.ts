@@ -107,7 +107,7 @@ describe.each(ENGINES.flatMap((engine) => KINDS.map((how) => [engine, how] as co
   (engine, how) => {
     const kills = Math.ceil(KILLS / ENGINES.length / KINDS.length);
 
-    test(`${kills} times at random moments`, { timeout: kills * 5000 + 60_000 }, async () => {
+    test(`${kills} times at random moments`, { timeout: kills * 20_000 + 60_000 }, async () => {
       const next = random32(Number(process.env['HOLDFAST_SEED'] ?? Date.now()) + (engine === 'native' ? 1 : 2) + (how === 'save' ? 0 : 2));
       const lanes: Lane[] = Array.from({ length: LANES }, () => ({
         directory: path.join(freshDirectory(), 'c'),
@@ -115,17 +115,18 @@ describe.each(ENGINES.flatMap((engine) => KINDS.map((how) => [engine, how] as co
         killed: 0,
         halfWritten: 0,
       }));
+      const total = (key: 'killed' | 'halfWritten' | 'acknowledged') => lanes.reduce((sum, lane) => sum + lane[key], 0);
+      // A test that hardly hits the middle of a save proves nothing, and a few kills may all miss it: then there are more.
+      const enough = () => total('killed') >= kills && total('halfWritten') > kills / 10;
       await Promise.all(
         lanes.map(async (lane) => {
-          while (lane.killed < kills / LANES) await killOnce(lane, engine, how, next() % MAX_DELAY_MS);
+          while (!enough() && lane.killed < 2 * kills) await killOnce(lane, engine, how, next() % MAX_DELAY_MS);
         }),
       );
-      const halfWritten = lanes.reduce((sum, lane) => sum + lane.halfWritten, 0);
-      // A test that never hits the middle of a save proves nothing.
-      expect(halfWritten).toBeGreaterThan(kills / 10);
-      const steps = lanes.reduce((sum, lane) => sum + lane.acknowledged, 0);
+      expect(total('killed')).toBeGreaterThanOrEqual(kills);
+      expect(total('halfWritten')).toBeGreaterThan(kills / 10);
       console.log(
-        `${engine}, ${how}: ${kills} processes killed, ${halfWritten} of them in the middle of a save; ${steps} saves acknowledged, none lost`,
+        `${engine}, ${how}: ${total('killed')} processes killed, ${total('halfWritten')} of them in the middle of a save; ${total('acknowledged')} saves acknowledged, none lost`,
       );
     });
   },

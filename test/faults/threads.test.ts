@@ -12,8 +12,10 @@ const NOBODY = 65_533;
 const library = fileURLToPath(new URL('../../dist/index.js', import.meta.url));
 const canLimit =
   process.getuid?.() === 0 &&
-  spawnSync('setpriv', [`--reuid=${NOBODY}`, 'bash', '-c', 'ulimit -u 9 && test -r "$0"', library]).status === 0;
-if (!canLimit) console.warn('Too few threads are not tried: that needs root, setpriv, bash, and a checkout that everybody may read.');
+  spawnSync('setpriv', [`--reuid=${NOBODY}`, 'bash', '-c', 'ulimit -u 9 && test -r "$0" && test -x "$1"', library, process.execPath])
+    .status === 0;
+if (!canLimit)
+  console.warn('Too few threads are not tried: that needs root, setpriv, bash, and a checkout and a Node.js that everybody may use.');
 
 const SCRIPT = `
   import { CheckpointManager } from 'holdfast';

@@ -336,6 +336,13 @@ export const TYPESCRIPT = [
   },
   // ── saving in the background: what is captured
   {
+    name: 'memory that grows away is not held',
+    file: 'src/engine/native/memory.ts',
+    find: '(isOrdinary(range.buffer) ? tryPin(addon, range, true) : undefined)',
+    replace: 'tryPin(addon, range, true)',
+    tests: ['test/engine/hold-memory.test.ts'],
+  },
+  {
     name: 'checksums of pinned memory are compared',
     file: 'src/catalog/persist.ts',
     find: '    assertUnchanged(contents, written);',

@@ -43,7 +43,7 @@ describe.skipIf(missing)('real failures', () => {
     expect(existsSync(path.join(small, 'file'))).toBe(false);
     expect(openDescriptors()).toBe(before);
     // As much as fits goes through.
-    const pin = addon.pin(new Uint8Array(3 << 20));
+    const pin = addon.pin(new Uint8Array(3 << 20), true);
     const writer = await addon.openWriter(path.join(small, 'fits'), writerOptions([3 << 20]));
     await addon.write(writer, Float64Array.of(pin, 0, 3 << 20));
     expect((await addon.finishWriter(writer)).bytes).toBe(3 << 20);

@@ -59,7 +59,7 @@ describe.skipIf(missing)('native streams', () => {
       const bytes = randomBytes(total, round);
       const chunkBytes = [512, 1000, 65_536, 1 << 20][next() % 4] as number;
       const operationBytes = [0, 4096, 65_536][next() % 3] as number;
-      const pin = addon.pin(bytes);
+      const pin = addon.pin(bytes, true);
       const options = writerOptions(spans, { direct, chunkBytes, operationBytes, queueDepth: next() % 5 });
       const writer = await addon.openWriter(file, options);
       const writes: Promise<void>[] = [];
@@ -82,7 +82,7 @@ describe.skipIf(missing)('native streams', () => {
 
       const opened = await addon.openReader(file, direct);
       const target = new Uint8Array(total + 3);
-      const targetPin = addon.pin(target);
+      const targetPin = addon.pin(target, true);
       const destinations = offsetsOf(spans).flatMap((offset) => [targetPin, 3 + offset]);
       const read = await addon.read(opened.reader, readOptions(spans, destinations, { chunkBytes, operationBytes }));
       expectDigest(read, bytes, spans, chunkBytes);
@@ -125,7 +125,7 @@ describe.skipIf(missing)('native streams', () => {
     writeFileSync(file, bytes);
     const { reader } = await addon.openReader(file, 'optional');
     const target = new Uint8Array(5000);
-    const pin = addon.pin(target);
+    const pin = addon.pin(target, true);
     const digest = await addon.read(reader, readOptions([100, 5000, 1000], [-1, 0, pin, 0, -1, 0], { offset: 99_000, chunkBytes: 1000 }));
     expectDigest(digest, bytes.subarray(99_000, 105_100), [100, 5000, 1000], 1000);
     expect(Buffer.compare(target, bytes.subarray(99_100, 104_100))).toBe(0);
@@ -137,7 +137,7 @@ describe.skipIf(missing)('native streams', () => {
   it('keeps 100,000 tiny spans fast', async () => {
     const spans = Array.from({ length: 100_000 }, (_, index) => index % 9);
     const bytes = randomBytes(sum(spans), 3);
-    const pin = addon.pin(bytes);
+    const pin = addon.pin(bytes, true);
     const pieces = Float64Array.from(offsetsOf(spans).flatMap((offset, index) => [pin, offset, spans[index] as number]));
     const started = performance.now();
     const writer = await addon.openWriter(file, writerOptions(spans, { chunkBytes: 4096 }));
@@ -151,7 +151,7 @@ describe.skipIf(missing)('native streams', () => {
 
   it('stops within 100 ms of an abort', async () => {
     const block = new Uint8Array(64 << 20);
-    const pin = addon.pin(block);
+    const pin = addon.pin(block, true);
     const token = addon.createAbortToken();
     const repeats = 48;
     const writer = await addon.openWriter(file, writerOptions([block.length * repeats], { abort: token }));
@@ -183,7 +183,7 @@ describe.skipIf(missing)('native streams', () => {
 
   it('lets memory go only when the last native reader is done', async () => {
     const bytes = randomBytes(8 << 20, 4);
-    const pin = addon.pin(bytes);
+    const pin = addon.pin(bytes, true);
     const writer = await addon.openWriter(file, writerOptions([bytes.length]));
     const write = addon.write(writer, Float64Array.of(pin, 0, bytes.length));
     addon.unpin(pin);

@@ -3,6 +3,7 @@ import { types } from 'node:util';
 import { HoldfastError } from '../../errors.js';
 import type { NativeAddon } from '../../native.js';
 import type { HeldMemory, MemoryRange, SharedMemory } from '../contract.js';
+import { isOrdinary } from './is-ordinary.js';
 import { keepInPlace, letMove } from './keep-in-place.js';
 
 /** Bytes of one pinned view of shared memory: Node.js 20 limits views to 2^32 elements. */
@@ -64,19 +65,21 @@ export class CallersMemory extends NativeMemory {
 
   /** `undefined` for memory that may be resized or grown away. */
   static tryHold(addon: NativeAddon, range: MemoryRange): CallersMemory | undefined {
-    assertAttached(range);
-    let pins: Pin[];
-    try {
-      pins = pinAll(addon, range, false);
-    } catch (error) {
-      if ((error as { code?: unknown }).code === 'ERR_INVALID_ARGUMENT') return undefined;
-      throw error;
-    }
-    return new CallersMemory(addon, pins, range);
+    const pins = tryPin(addon, range, false) ?? (isOrdinary(range.buffer) ? tryPin(addon, range, true) : undefined);
+    return pins && new CallersMemory(addon, pins, range);
   }
 
   protected override letGo(): void {
     if (types.isArrayBuffer(this.buffer)) letMove(this.buffer);
+  }
+}
+
+function tryPin(addon: NativeAddon, range: MemoryRange, trusted: boolean): Pin[] | undefined {
+  try {
+    return pinAll(addon, range, trusted);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ERR_INVALID_ARGUMENT') return undefined;
+    throw error;
   }
 }
 

@@ -10,7 +10,8 @@ const collect = () => {
 assert.equal(typeof globalThis.gc, 'function', 'run with --expose-gc');
 
 const bytes = 8 << 20;
-const pinFresh = (value) => addon.pin(new Uint8Array(bytes).fill(value));
+// Trusted: now and then it begins on a page, as WebAssembly memory does.
+const pinFresh = (value) => addon.pin(new Uint8Array(bytes).fill(value), true);
 /** Makes the allocator reuse whatever was freed. */
 const churn = () => Array.from({ length: 4 }, () => new Uint8Array(bytes).fill(0xee).length);
 
@@ -32,7 +33,7 @@ for (let round = 0; round < 10 / slow + 2; round++) {
   assert.equal(addon.crc32c(written), digest.crc32c);
 
   let target = new Uint8Array(bytes);
-  const destination = addon.pin(target);
+  const destination = addon.pin(target, true);
   const seen = new WeakRef(target);
   target = undefined;
   const { reader } = await addon.openReader(file, 'optional');
@@ -55,7 +56,7 @@ const registry = new FinalizationRegistry((value) => freed.push(value));
 for (let index = 0; index < 10; index++) {
   const memory = new Uint8Array(1 << 20);
   registry.register(memory, index);
-  addon.unpin(addon.pin(memory));
+  addon.unpin(addon.pin(memory, true));
 }
 for (let attempt = 0; attempt < 50 && freed.length < 9; attempt++) {
   collect();

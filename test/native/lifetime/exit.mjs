@@ -29,7 +29,7 @@ if (mode === undefined) {
   if (mode === 'worker-write') {
     const { Worker } = await import('node:worker_threads');
     const source = `import(${JSON.stringify(fileURLToPath(new URL('./common.mjs', import.meta.url)))}).then(async (common) => {
-      const pin = common.addon.pin(new Uint8Array(${bytes}));
+      const pin = common.addon.pin(new Uint8Array(${bytes}), true);
       const writer = await common.addon.openWriter(${JSON.stringify(file)}, common.writerOptions(${bytes * times}));
       common.addon.write(writer, common.repeated(pin, ${bytes}, ${times}));
       require('node:worker_threads').parentPort.postMessage('writing');
@@ -58,7 +58,7 @@ if (mode === undefined) {
     writeFileSync(file, '');
     const { truncateSync } = await import('node:fs');
     truncateSync(file, size);
-    const pin = addon.pin(new Uint8Array(size));
+    const pin = addon.pin(new Uint8Array(size), true);
     const { reader } = await addon.openReader(file, 'optional');
     addon.read(reader, readOptions(size, pin));
     await pause(50);
@@ -67,7 +67,7 @@ if (mode === undefined) {
     addon.openWriter(file, writerOptions(bytes * times));
     leave();
   } else {
-    const pin = addon.pin(new Uint8Array(bytes));
+    const pin = addon.pin(new Uint8Array(bytes), true);
     const writer = await addon.openWriter(file, writerOptions(bytes * times));
     const writing = addon.write(writer, repeated(pin, bytes, times));
     if (mode === 'finish') addon.finishWriter(writer);

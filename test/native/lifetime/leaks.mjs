@@ -8,7 +8,7 @@ const bytes = 20_000;
 const threads = () => readdirSync('/proc/self/task').length;
 
 async function round(index) {
-  const pin = addon.pin(new Uint8Array(bytes));
+  const pin = addon.pin(new Uint8Array(bytes), true);
   const token = addon.createAbortToken();
   const writer = await addon.openWriter(file, writerOptions(bytes, { abort: token }));
   if (index % 4 === 1) addon.abort(token);

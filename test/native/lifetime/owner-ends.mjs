@@ -11,7 +11,7 @@ const times = 192;
 
 if (!isMainThread) {
   const memory = new Uint8Array(bytes).fill(7);
-  parentPort.postMessage(addon.pin(memory));
+  parentPort.postMessage(addon.pin(memory, true));
   parentPort.on('message', () => process.exit(0));
 } else {
   const directory = temporaryDirectory();
@@ -22,7 +22,7 @@ if (!isMainThread) {
       worker.once('message', (pin) => resolve({ worker, pin }));
     });
   };
-  const mine = addon.pin(new Uint8Array(bytes));
+  const mine = addon.pin(new Uint8Array(bytes), true);
   const rounds = Math.max(2, Math.round(5 / slow));
   for (let round = 0; round < rounds; round++) {
     // A handle works in another thread, but only its owner may unpin it.

@@ -22,7 +22,7 @@ const times = 64;
 
 async function work({ mode, file }) {
   const memory = new Uint8Array(bytes);
-  const pin = addon.pin(memory);
+  const pin = addon.pin(memory, true);
   if (mode === 'idle') return parentPort.postMessage('ready');
   if (mode === 'churn') {
     parentPort.postMessage('ready');
