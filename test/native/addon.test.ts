@@ -130,7 +130,9 @@ describe.skipIf(missing)('the native addon', () => {
     });
     // Back up is for those who may.
     const [back, last] = answer['back'] === 'no error' ? ['no error', 12] : ['EACCES', 15];
-    expect(answer).toEqual({ before: 0, nice: 15, alone: 1, withWriter: 5, back, last });
+    expect(answer).toEqual({ before: 0, nice: 15, alone: 1, withWriter: expect.any(Number), back, last });
+    // The writer's four; Node.js may start one of its own meanwhile.
+    expect(answer['withWriter']).toBeGreaterThanOrEqual(5);
     expect(getPriority()).toBe(own);
     for (const nice of [-1, 20, 0.5, Number.NaN, '5', undefined] as number[]) {
       expect(await codeOf(() => addon.setThreadNice(nice))).toBe('ERR_INVALID_ARGUMENT');
