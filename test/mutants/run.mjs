@@ -49,7 +49,7 @@ async function main() {
   const concerned = [...new Set(mutants.flatMap(({ tests }) => tests ?? []))];
   console.log(`The ${concerned.length} test files concerned, on the unchanged code …`);
   const [baseline, core] = await Promise.all([
-    concerned.length === 0 ? { status: 0 } : vitest(lanes.at(-1), concerned),
+    concerned.length === 0 ? { status: 0 } : vitest(lanes.at(-1), concerned, { maxWorkers: lanes.length }),
     mutants.some((mutant) => mutant.ctest) ? ctest(lanes[0]) : { status: 0 },
   ]);
   if (baseline.status !== 0 || core.status !== 0) {
@@ -127,7 +127,7 @@ async function tryMutant(mutant, lane) {
       );
     }
     if (!(await rebuild(mutant, edits, lane))) return { verdict: 'NO BUILD' };
-    const result = await (mutant.ctest ? ctest(lane) : vitest(lane, mutant.tests, mutant.only));
+    const result = await (mutant.ctest ? ctest(lane) : vitest(lane, mutant.tests, { testName: mutant.only }));
     if (result.status === 0) return { verdict: 'SURVIVED' };
     // Only a test that ran and failed counts, not a run that fell over.
     const by = failedTest(result);
@@ -152,9 +152,9 @@ async function rebuild({ native, ctest: core }, edits, { copy }) {
   return true;
 }
 
-function vitest({ copy }, tests, testName) {
+function vitest({ copy }, tests, { testName, maxWorkers = 1 }) {
   const name = testName === undefined ? [] : ['-t', testName.replaceAll(' > ', ' ')];
-  const limits = ['--maxWorkers=1', '--bail=1', '--testTimeout=30000', '--hookTimeout=30000'];
+  const limits = [`--maxWorkers=${maxWorkers}`, '--bail=1', '--testTimeout=30000', '--hookTimeout=30000'];
   const command = ['node_modules/vitest/vitest.mjs', 'run', '--typecheck.enabled=false', ...limits, ...tests, ...name];
   return run(process.execPath, command, copy, { HOLDFAST_KILLS: '20' });
 }
