@@ -98,30 +98,28 @@ function splitIntoShards(sorted: readonly TensorSpec[], maxShardBytes: number): 
 }
 
 function planFile(name: string, role: 'model' | 'optimizer', shard: readonly TensorSpec[]): TensorFilePlan {
-  const head = encodeHeader(
-    shard.map(({ name, dtype, shape, byteLength }) => ({ name, dtype, shape, bytes: byteLength })),
-    METADATA,
-  );
+  // Their offsets follow from the length of the head, which names them all.
+  const tensors = shard.map(({ name, dtype, shape, byteLength }) => ({ name, dtype, shape: shape.slice(), offset: 0, bytes: byteLength }));
+  const head = encodeHeader(tensors, METADATA);
   let offset = head.length;
-  const tensors = shard.map(({ name, dtype, shape, byteLength }) => {
-    const entry: TensorEntry = { name, dtype, shape: [...shape], offset, bytes: byteLength };
-    offset += byteLength;
-    return entry;
-  });
+  for (const tensor of tensors) {
+    tensor.offset = offset;
+    offset += tensor.bytes;
+  }
   return { name, role, head, tensors, bytes: offset };
 }
 
 /** The index of the Hugging Face convention: which file holds which tensor. */
 function encodeIndex(files: readonly TensorFilePlan[]): string {
   let total = 0;
-  const map: [string, string][] = [];
+  const members: string[] = [];
+  // Written member by member: an object would reorder integer-like names and mishandle "__proto__".
   for (const { name, tensors } of files) {
+    const file = JSON.stringify(name);
     for (const tensor of tensors) {
       total += tensor.bytes;
-      map.push([tensor.name, name]);
+      members.push(`    ${JSON.stringify(tensor.name)}: ${file}`);
     }
   }
-  // Written member by member: an object would reorder integer-like names and mishandle "__proto__".
-  const members = map.map(([tensor, file]) => `    ${JSON.stringify(tensor)}: ${JSON.stringify(file)}`);
   return `{\n  "metadata": { "total_size": ${total} },\n  "weight_map": {\n${members.join(',\n')}\n  }\n}\n`;
 }

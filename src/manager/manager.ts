@@ -8,6 +8,7 @@ import { type VerifyReport, verifyTarget } from '../catalog/verify.js';
 import type { Engine, EngineName } from '../engine/contract.js';
 import { selectEngine } from '../engine/select.js';
 import { HoldfastError } from '../errors.js';
+import { LayoutCache } from '../format/layout-cache.js';
 import { startWorkers } from '../saver/pool.js';
 import { prepareDirectory, WriterCore } from './core.js';
 import type { ManagerEvents } from './events.js';
@@ -44,7 +45,7 @@ export class CheckpointManager implements AsyncDisposable {
     private readonly engine: Engine,
     private readonly core: WriterCore | undefined,
   ) {
-    this.saver = core === undefined ? undefined : new Saver({ core, engine, settings });
+    this.saver = core === undefined ? undefined : new Saver({ core, engine, settings, layouts: new LayoutCache(settings.maxShardBytes) });
   }
 
   /**

@@ -4,6 +4,7 @@ import type { SmallFile } from '../catalog/write-files.js';
 import type { Engine, EngineName } from '../engine/contract.js';
 import type { ProgressListener } from '../engine/progress.js';
 import { layOutTensors, type TensorFilePlan, type TensorLayout } from '../format/layout.js';
+import type { LayoutCache } from '../format/layout-cache.js';
 import type { Manifest } from '../format/manifest.js';
 import { defaultCheckpointName, STATE_NAME, TEMPORARY_PREFIX } from '../format/names.js';
 import { encodeState } from '../format/state.js';
@@ -12,6 +13,7 @@ import { decideRetention } from '../policy/retention.js';
 import type { Written } from '../saver/job.js';
 import { type RetentionAnswer, writeInWorker } from '../saver/write-in-worker.js';
 import { Snapshot } from '../snapshot/snapshot.js';
+import type { Source } from '../snapshot/source.js';
 import { temporaryName } from '../storage/local.js';
 import { SOFTWARE } from '../version.js';
 import type { WriterCore } from './core.js';
@@ -76,16 +78,17 @@ export interface SaveContext {
   readonly core: WriterCore;
   readonly engine: Engine;
   readonly settings: Settings;
+  readonly layouts: LayoutCache;
 }
 
 /**
  * Lays the tensors out and captures them, synchronously: what the caller changes after this call does
  * not reach the checkpoint.
  */
-export function prepareSave(request: CheckedRequest, started: number, { core, engine, settings }: SaveContext): PreparedSave {
+export function prepareSave(request: CheckedRequest, started: number, context: SaveContext): PreparedSave {
+  const { core, engine, settings } = context;
   const { model, optimizerSources } = request;
-  const layouts: TensorLayout[] = [layOutTensors('model', model, settings.maxShardBytes)];
-  if (optimizerSources !== undefined) layouts.push(layOutTensors('optimizer', optimizerSources, settings.maxShardBytes));
+  const layouts = layOut(request, context);
   const files = layouts.flatMap((layout) => layout.files);
   const smallFiles = encodeSmallFiles(request, layouts, files);
   const snapshot = Snapshot.take(
@@ -95,6 +98,14 @@ export function prepareSave(request: CheckedRequest, started: number, { core, en
   const tensorBytes = files.reduce((sum, file) => sum + file.bytes, 0);
   const bytes = smallFiles.reduce((sum, small) => sum + small.bytes.length, tensorBytes);
   return { request, files, smallFiles, snapshot, bytes, started, captured: performance.now() };
+}
+
+function layOut({ model, optimizerSources, attachments }: CheckedRequest, { layouts, settings }: SaveContext): TensorLayout[] {
+  const layOutSet = (role: 'model' | 'optimizer', tensors: readonly Source[]) =>
+    // A caller's function is given a layout of its own: what it did to a shared one would reach later saves.
+    typeof attachments === 'function' ? layOutTensors(role, tensors, settings.maxShardBytes) : layouts.layOut(role, tensors);
+  const ofModel = layOutSet('model', model);
+  return optimizerSources === undefined ? [ofModel] : [ofModel, layOutSet('optimizer', optimizerSources)];
 }
 
 function encodeSmallFiles(request: CheckedRequest, layouts: readonly TensorLayout[], files: readonly TensorFilePlan[]): SmallFile[] {

@@ -4,6 +4,7 @@
  * event loop; streams are read later, while they are written.
  */
 import type { CopyArena, Engine, HeldMemory, MemoryRange } from '../engine/contract.js';
+import { isResizable } from '../engine/is-resizable.js';
 import { HoldfastError } from '../errors.js';
 import type { ArenaPool } from './arena.js';
 import { feedMemory } from './feed-memory.js';
@@ -87,12 +88,12 @@ export class Snapshot {
     });
   }
 
-  /** Leaves stable memory where it is; false if it must be copied. */
+  /** Leaves stable memory where it is; false if it must be copied, as what may be resized under a reader. */
   private pin(role: TensorRole, name: string, { memory }: MemorySource): boolean {
     const { engine } = this.options;
     let held = engine.tryHold(memory);
     if (held !== undefined) this.captured[role].set(name, { kind: 'memory', held });
-    else if (engine.unholdable === 'feed') {
+    else if (engine.unholdable === 'feed' && !isResizable(memory.buffer)) {
       held = engine.hold(memory);
       this.captured[role].set(name, { kind: 'stream', stream: feedMemory(memory), fresh: false });
     } else return false;

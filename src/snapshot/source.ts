@@ -70,28 +70,30 @@ export interface StreamSource {
 
 const KEYS: ReadonlySet<string> = new Set(['name', 'dtype', 'shape', 'data', 'stable']);
 
-/** Checks every tensor; throws `ERR_INVALID_TENSOR`, `ERR_INVALID_ARGUMENT` or `ERR_UNKNOWN_OPTION`. */
+/**
+ * Checks every tensor; throws `ERR_INVALID_TENSOR`, `ERR_INVALID_ARGUMENT` or `ERR_UNKNOWN_OPTION`. Training waits for this, so nothing
+ * is made per tensor but what is kept.
+ */
 export function toSources(tensors: TensorInputs): Source[] {
   if (tensors === null || typeof tensors !== 'object') {
     throw new HoldfastError('ERR_INVALID_ARGUMENT', `tensors must be a list of tensors or a record by name, not ${typeOf(tensors)}.`);
   }
-  const list = Symbol.iterator in tensors ? [...tensors] : Object.entries(tensors).map(([name, tensor]) => named(name, tensor));
-  return list.map((tensor, index) => toSource(tensor, index));
+  // A list is run to its end first: a generator may use what it gives again.
+  if (Symbol.iterator in tensors) return [...tensors].map((tensor, index) => toSource(tensor, tensor?.name, index));
+  return Object.entries(tensors).map(([name, tensor], index) => {
+    if (tensor !== null && typeof tensor === 'object' && !ArrayBuffer.isView(tensor)) return toSource(tensor, name, index);
+    throw new HoldfastError(
+      'ERR_INVALID_ARGUMENT',
+      `tensors[${JSON.stringify(name)}] must be { dtype, shape, data }, not ${typeOf(tensor)}.`,
+    );
+  });
 }
 
-function named(name: string, tensor: Omit<TensorInput, 'name'>): TensorInput {
-  if (tensor !== null && typeof tensor === 'object' && !ArrayBuffer.isView(tensor)) return { ...tensor, name };
-  throw new HoldfastError(
-    'ERR_INVALID_ARGUMENT',
-    `tensors[${JSON.stringify(name)}] must be { dtype, shape, data }, not ${typeOf(tensor)}.`,
-  );
-}
-
-function toSource(input: TensorInput, index: number): Source {
+function toSource(input: Omit<TensorInput, 'name'>, name: string, index: number): Source {
   if (input === null || typeof input !== 'object' || Array.isArray(input)) {
     throw new HoldfastError('ERR_INVALID_ARGUMENT', `tensors[${index}] must be { name, dtype, shape, data }, not ${typeOf(input)}.`);
   }
-  const { name, dtype, shape, data, stable = false } = input;
+  const { dtype, shape, data, stable = false } = input;
   // Made only for messages: this runs for every tensor of every save.
   const label = () => (typeof name === 'string' && name !== '' ? JSON.stringify(name) : `number ${index}`);
   for (const key of Object.keys(input)) {
@@ -108,25 +110,36 @@ function toSource(input: TensorInput, index: number): Source {
       `has the dtype ${typeof dtype === 'string' ? JSON.stringify(dtype) : String(dtype)}; known are ${DTYPES.join(', ')}`,
     );
   }
-  // Copied first: what is checked is what is used, and holes become visible.
-  const dimensions: unknown[] | undefined = Array.isArray(shape) ? Array.from(shape) : undefined;
-  if (!dimensions?.every((size) => Number.isSafeInteger(size) && (size as number) >= 0)) {
-    throw invalid(
-      label,
-      name,
-      `has the shape ${dimensions === undefined ? String(shape) : `[${dimensions.map(String).join(', ')}]`}, which is not a list of non-negative integers`,
-    );
-  }
   if (typeof stable !== 'boolean') throw invalid(label, name, `has stable: ${String(stable)}; give true or false`);
+  const dimensions = toDimensions(shape, label, name);
   if (ArrayBuffer.isView(data)) assertViewFits(name, dtype, data);
-  return { name, dtype, shape: dimensions as number[], ...toData(data, stable, label, name) };
+  const { source, byteLength } = toData(data, stable, label, name);
+  return { name, dtype, shape: dimensions, data: source, byteLength };
+}
+
+/** A copy: what is checked is what is used. */
+function toDimensions(shape: readonly number[], label: Label, name: string): number[] {
+  if (!Array.isArray(shape)) throw invalid(label, name, `has the shape ${String(shape)}, which is not a list of non-negative integers`);
+  const dimensions: number[] = [];
+  for (let i = 0; i < shape.length; i++) {
+    const size: unknown = shape[i];
+    if (!Number.isSafeInteger(size) || (size as number) < 0) {
+      const sizes = Array.from(shape, String).join(', ');
+      throw invalid(label, name, `has the shape [${sizes}], which is not a list of non-negative integers`);
+    }
+    dimensions.push(size as number);
+  }
+  return dimensions;
 }
 
 /** How a message calls the tensor. */
 type Label = () => string;
 
 /** The bytes, and how many there are. */
-type SizedData = Pick<Source, 'data' | 'byteLength'>;
+interface SizedData {
+  readonly source: Source['data'];
+  readonly byteLength: number;
+}
 
 function toData(data: TensorData, stable: boolean, label: Label, name: string): SizedData {
   if (ArrayBuffer.isView(data)) {
@@ -139,7 +152,8 @@ function toData(data: TensorData, stable: boolean, label: Label, name: string): 
     if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
       throw invalid(label, name, 'is an AsyncIterable without a byteLength; give the number of bytes that it will produce');
     }
-    return { data: { kind: 'stream', stream: data, fresh: isFresh(data, label, name), release: releaseOf(data, label, name) }, byteLength };
+    const source = { kind: 'stream', stream: data, fresh: isFresh(data, label, name), release: releaseOf(data, label, name) } as const;
+    return { source, byteLength };
   }
   throw invalid(
     label,
@@ -178,9 +192,7 @@ function memory(
       },
     );
   }
-  // Memory that may be resized under a reader is never held; it is copied like any other.
-  const resizable = (buffer as { resizable?: boolean }).resizable === true || (buffer as { growable?: boolean }).growable === true;
-  return { data: { kind: 'memory', memory: { buffer, byteOffset, byteLength }, stable: stable && !resizable }, byteLength };
+  return { source: { kind: 'memory', memory: { buffer, byteOffset, byteLength }, stable }, byteLength };
 }
 
 function invalid(label: Label, name: unknown, what: string): HoldfastError {

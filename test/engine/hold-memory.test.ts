@@ -1,6 +1,7 @@
 /** Which memory of a caller's the native engine reads where it is, and which it refuses, so that it is copied. */
 import { describe, expect, test } from 'vitest';
 import { selectEngine } from '../../src/engine/select.js';
+import { ENGINES } from '../helpers/engines.js';
 import { addon, missing } from '../native/support.js';
 
 declare const WebAssembly: {
@@ -43,14 +44,18 @@ describe.skipIf(missing)('stable memory', () => {
     }
   });
 
-  test('that may be detached or resized by its owner is not held', () => {
+  test('of a WebAssembly.Memory, which detaches it when it grows, is not held', () => {
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 2 });
     expect(engine.tryHold(rangeOf(memory.buffer))).toBeUndefined();
     memory.grow(1);
     expect(engine.tryHold(rangeOf(memory.buffer))).toBeUndefined();
-    const resizable = new (ArrayBuffer as new (bytes: number, options: object) => ArrayBuffer)(PAGE_BYTES, {
-      maxByteLength: 2 * PAGE_BYTES,
-    });
-    expect(engine.tryHold(rangeOf(resizable))).toBeUndefined();
   });
+});
+
+test.each(ENGINES)('stable memory that its owner may resize is not held by the %s engine', (name) => {
+  type Resizable = new (bytes: number, options: { readonly maxByteLength: number }) => ArrayBuffer;
+  for (const kind of [ArrayBuffer, SharedArrayBuffer] as unknown as Resizable[]) {
+    const buffer = new kind(PAGE_BYTES, { maxByteLength: 2 * PAGE_BYTES });
+    expect(selectEngine(name).tryHold(rangeOf(buffer))).toBeUndefined();
+  }
 });

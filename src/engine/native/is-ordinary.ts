@@ -3,6 +3,7 @@
  * a page and has a whole number of WebAssembly pages for one, and is wrong about few: 1 in 256 of what lies in the C library's heap.
  */
 import { types } from 'node:util';
+import { isResizable } from '../is-resizable.js';
 
 /** Buffers that were found to be ordinary: those that are held cannot be asked again, as they may not be transferred. */
 const ordinary = new WeakSet<ArrayBufferLike>();
@@ -10,7 +11,7 @@ const ordinary = new WeakSet<ArrayBufferLike>();
 /** False if in doubt. Takes about 7 µs; nothing is done to `buffer`. */
 export function isOrdinary(buffer: ArrayBufferLike): boolean {
   if (ordinary.has(buffer)) return true;
-  if (!types.isArrayBuffer(buffer) || (buffer as { resizable?: boolean }).resizable === true) return false;
+  if (!types.isArrayBuffer(buffer) || isResizable(buffer)) return false;
   try {
     // What may be transferred may not be transferred twice; all are looked at before any is taken (HTML, StructuredSerializeWithTransfer).
     structuredClone(null, { transfer: [buffer, buffer] });

@@ -1,4 +1,5 @@
 /** The engine in pure TypeScript: the same bytes, everywhere, through the page cache. */
+
 import { types } from 'node:util';
 import { crc32c } from '../../format/crc32c.js';
 import type {
@@ -12,6 +13,7 @@ import type {
   SharedMemory,
   WriterOptions,
 } from '../contract.js';
+import { isResizable } from '../is-resizable.js';
 import { PortableArena } from './arena.js';
 import { PortableMemory } from './memory.js';
 import { PortableReader } from './reader.js';
@@ -25,7 +27,7 @@ export class PortableEngine implements Engine {
 
   tryHold(range: MemoryRange): HeldMemory | undefined {
     // Another thread sees an ordinary ArrayBuffer only if it is given away.
-    return types.isSharedArrayBuffer(range.buffer) ? this.hold(range) : undefined;
+    return types.isSharedArrayBuffer(range.buffer) && !isResizable(range.buffer) ? this.hold(range) : undefined;
   }
 
   hold(range: MemoryRange): HeldMemory {
