@@ -66,11 +66,7 @@ async function measure({ backend, params, runs }, { directory, progress }) {
     leaked += tf.memory().numTensors - tensorsBefore;
     const read = backend === 'node' ? readTimes(largest) : undefined;
     const theirs = await watch(stock);
-    // Its gigabytes of garbage would otherwise be let go during our next save; V8 does that on another thread, for a while.
-    if (backend === 'node') {
-      globalThis.gc();
-      await new Promise((resolve) => setTimeout(resolve, 2000));
-    }
+    if (backend === 'node') await letGarbageGo();
     rounds.push({ ours: saved, stock: theirs, read, idleMs: idle.blockMs });
     const { stallMs, blockMs } = saved;
     progress(`round ${step}/${runs}: stall ${short(stallMs)} ms, block ${short(blockMs)} ms; model.save ${short(theirs.ms)} ms`);
@@ -158,6 +154,18 @@ function summarizeReading(rounds) {
 
 function summarize(list, keys) {
   return Object.fromEntries(keys.map((key) => [key, summary(list.map((each) => each[key]))]));
+}
+
+/**
+ * Gigabytes of the peer's garbage would otherwise be let go during our next save. What promises still hold is found in a later turn, and V8 gives
+ * memory back on another thread, for a while.
+ */
+async function letGarbageGo() {
+  for (let turn = 0; turn < 3; turn++) {
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    globalThis.gc();
+  }
+  await new Promise((resolve) => setTimeout(resolve, 2000));
 }
 
 function print({

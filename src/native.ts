@@ -123,7 +123,11 @@ export interface NativeAddon {
   pin(memory: ArrayBufferView | ArrayBuffer, trusted?: boolean): number;
   /** False once the memory was detached, transferred or moved. */
   isIntact(pin: number): boolean;
-  unpin(pin: number): void;
+  /**
+   * With `discard` an ArrayBuffer is also detached, which frees its memory at once, unless native threads still read it. Only for memory
+   * that nobody else uses, by another pin either.
+   */
+  unpin(pin: number, discard?: boolean): void;
   /** Live counts, for leak tests. */
   stats(): NativeStats;
   /**

@@ -37,6 +37,16 @@ bool MayBeWebAssembly(const Memory& memory) {
          reinterpret_cast<uintptr_t>(data) % kPageBytes == 0;
 }
 
+// Frees memory that nobody uses any more now, instead of when garbage is collected. Where it can't
+// be detached it stays what it was: garbage.
+void Discard(Napi::Env env, napi_ref reference) {
+  napi_value value = nullptr;
+  if (napi_get_reference_value(env, reference, &value) != napi_ok || value == nullptr) return;
+  bool is_buffer = false;
+  if (napi_is_arraybuffer(env, value, &is_buffer) != napi_ok || !is_buffer) return;
+  (void)napi_detach_arraybuffer(env, value);
+}
+
 }  // namespace
 
 Napi::Value Addon::PinMemory(Info info) {
@@ -85,6 +95,10 @@ Napi::Value Addon::IsIntact(Info info) {
 Napi::Value Addon::Unpin(Info info) {
   const Napi::Env env = info.Env();
   const uint64_t handle = ToInteger(info[0], "pin");
+  if (!info[1].IsUndefined() && !info[1].IsBoolean()) {
+    ThrowInvalid(env, "discard must be a boolean");
+  }
+  const bool discard = info[1].IsBoolean() && info[1].As<Napi::Boolean>().Value();
   const auto found = environment_->pin_references.find(handle);
   if (found == environment_->pin_references.end()) {
     ThrowInvalid(env, "pin is not a handle of memory that this thread pinned");
@@ -101,7 +115,9 @@ Napi::Value Addon::Unpin(Info info) {
   const auto result = PinTable::Global().Unpin(
       handle, environment_->id(),
       [environment = environment_, let_go] { environment->RunLater(let_go); });
-  if (result != PinTable::UnpinResult::kDeferred) let_go(env);
+  if (result == PinTable::UnpinResult::kDeferred) return env.Undefined();
+  if (discard) Discard(env, reference);
+  let_go(env);
   return env.Undefined();
 }
 

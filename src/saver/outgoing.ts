@@ -14,6 +14,8 @@ export interface OutgoingStream {
   readonly stream: AsyncIterable<Uint8Array>;
   /** Chunks need not be copied. */
   readonly fresh: boolean;
+  /** … and are nobody's once they are written. */
+  readonly transfer: boolean;
 }
 
 /** Most bytes that are read ahead of the disk; a single larger chunk is let through. */
@@ -23,13 +25,19 @@ const COPY_BYTES = 4 * 2 ** 20;
 /** Copies that may be under way at a time. */
 const COPIES = 4;
 
+/** What the worker has been told of and has not taken yet. */
+interface Piece {
+  readonly held: HeldMemory;
+  readonly transfer: boolean;
+}
+
 type Taken = Extract<FromWorker, { readonly type: 'taken' }>;
 
 /** All streams of one save. */
 export class OutgoingStreams {
   /** Why a stream could not be read to its end; the save then fails with this, whatever the worker says. */
   failure: HoldfastError | undefined;
-  private readonly outstanding = new Map<number, HeldMemory>();
+  private readonly outstanding = new Map<number, Piece>();
   private outstandingBytes = 0;
   private nextPiece = 0;
   private stopped = false;
@@ -74,9 +82,9 @@ export class OutgoingStreams {
   }
 
   taken({ piece }: Taken): void {
-    const held = this.outstanding.get(piece);
-    if (held === undefined) return;
-    this.letGo(piece, held);
+    const found = this.outstanding.get(piece);
+    if (found === undefined) return;
+    this.letGo(piece, found.held, found.transfer);
     this.wake();
   }
 
@@ -85,20 +93,21 @@ export class OutgoingStreams {
     this.stopped = true;
     for (const iterator of this.active) leave(iterator);
     this.active.clear();
-    for (const [piece, held] of this.outstanding) this.letGo(piece, held);
+    for (const [piece, { held }] of this.outstanding) this.letGo(piece, held, false);
     this.wake();
   }
 
-  private letGo(piece: number, held: HeldMemory): void {
+  private letGo(piece: number, held: HeldMemory, discard: boolean): void {
     this.outstanding.delete(piece);
     this.outstandingBytes -= held.byteLength;
-    held.release();
+    held.release(discard);
     const copy = this.copyOf.get(piece);
     this.copyOf.delete(piece);
     if (copy !== undefined) this.freeCopies.push(copy);
   }
 
-  private async flow(index: number, { tensor, stream, fresh }: OutgoingStream): Promise<void> {
+  private async flow(index: number, outgoing: OutgoingStream): Promise<void> {
+    const { tensor, stream } = outgoing;
     const iterator = stream[Symbol.asyncIterator]();
     this.active.add(iterator);
     try {
@@ -115,7 +124,7 @@ export class OutgoingStreams {
             tensors: [tensor],
           });
         }
-        await this.send(index, value, fresh);
+        await this.send(index, value, outgoing);
       }
       this.active.delete(iterator);
       this.tell({ type: 'end', stream: index });
@@ -124,10 +133,14 @@ export class OutgoingStreams {
     }
   }
 
-  private async send(index: number, { buffer, byteOffset, byteLength }: ArrayBufferView, fresh: boolean): Promise<void> {
+  private async send(
+    index: number,
+    { buffer, byteOffset, byteLength }: ArrayBufferView,
+    { fresh, transfer }: OutgoingStream,
+  ): Promise<void> {
     if (byteLength === 0) return;
     const held = fresh ? this.engine.tryHold({ buffer: buffer as ArrayBuffer, byteOffset, byteLength }) : undefined;
-    if (held !== undefined) return this.post(index, held);
+    if (held !== undefined) return this.post(index, held, transfer);
     for (let at = 0; at < byteLength && !this.stopped; at += COPY_BYTES) {
       const length = Math.min(COPY_BYTES, byteLength - at);
       await this.until(() => this.freeCopies.length > 0 || this.copies < COPIES);
@@ -135,7 +148,7 @@ export class OutgoingStreams {
       const copy = this.takeCopy();
       new Uint8Array(copy, 0, length).set(new Uint8Array(buffer, byteOffset + at, length));
       this.copyOf.set(this.nextPiece, copy);
-      this.post(index, this.engine.hold({ buffer: copy, byteOffset: 0, byteLength: length }));
+      this.post(index, this.engine.hold({ buffer: copy, byteOffset: 0, byteLength: length }), false);
     }
   }
 
@@ -146,9 +159,9 @@ export class OutgoingStreams {
     return new SharedArrayBuffer(COPY_BYTES);
   }
 
-  private post(stream: number, held: HeldMemory): void {
+  private post(stream: number, held: HeldMemory, transfer: boolean): void {
     const piece = this.nextPiece++;
-    this.outstanding.set(piece, held);
+    this.outstanding.set(piece, { held, transfer });
     this.outstandingBytes += held.byteLength;
     this.tell({ type: 'piece', stream, piece, shared: this.engine.share([held]) });
   }

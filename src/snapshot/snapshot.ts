@@ -13,8 +13,8 @@ import type { MemorySource, Source } from './source.js';
 /** A tensor whose bytes can be written now or later. */
 export type Captured =
   | { readonly kind: 'memory'; readonly held: HeldMemory }
-  /** `fresh`: chunks need not be copied. */
-  | { readonly kind: 'stream'; readonly stream: AsyncIterable<Uint8Array>; readonly fresh: boolean };
+  /** `fresh`: chunks need not be copied; `transfer`: they are nobody's once they are written. */
+  | { readonly kind: 'stream'; readonly stream: AsyncIterable<Uint8Array>; readonly fresh: boolean; readonly transfer: boolean };
 
 /** Which set of tensors: names are unique within one. */
 export type TensorRole = 'model' | 'optimizer';
@@ -74,8 +74,8 @@ export class Snapshot {
       const captured = this.captured[role];
       for (const { name, data } of sourcesByRole[role]) {
         if (data.kind === 'stream') {
-          const { stream, fresh, release } = data;
-          captured.set(name, { kind: 'stream', stream, fresh });
+          const { stream, fresh, transfer, release } = data;
+          captured.set(name, { kind: 'stream', stream, fresh, transfer });
           if (release !== undefined) this.releases.push(release);
         } else if (!data.stable || !this.pin(role, name, data)) toCopy.push({ captured, name, memory: data.memory });
       }
@@ -95,7 +95,7 @@ export class Snapshot {
     if (held !== undefined) this.captured[role].set(name, { kind: 'memory', held });
     else if (engine.unholdable === 'feed' && !isResizable(memory.buffer)) {
       held = engine.hold(memory);
-      this.captured[role].set(name, { kind: 'stream', stream: feedMemory(memory), fresh: false });
+      this.captured[role].set(name, { kind: 'stream', stream: feedMemory(memory), fresh: false, transfer: false });
     } else return false;
     this.pinned.push({ role, name, range: memory, held });
     return true;

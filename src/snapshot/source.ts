@@ -19,6 +19,11 @@ export interface StreamedData extends AsyncIterable<Uint8Array> {
    */
   readonly fresh?: boolean | undefined;
   /**
+   * The caller gives the chunks away: as `fresh`, and the memory of a chunk is freed as soon as it is written, instead of whenever
+   * garbage is collected. Its ArrayBuffer is then detached, if it holds nothing else. Default false.
+   */
+  readonly transfer?: boolean | undefined;
+  /**
    * Called once when an accepted save is over, whatever became of it, even if the stream was never read: the place to let go what
    * the stream reads from. Not called when the request itself is refused. What it throws becomes a warning of the process.
    */
@@ -64,6 +69,8 @@ export interface StreamSource {
   readonly stream: AsyncIterable<Uint8Array>;
   /** Chunks need not be copied. */
   readonly fresh: boolean;
+  /** … and are nobody's once they are written. */
+  readonly transfer: boolean;
   /** To be called once, when the save is over. */
   readonly release: (() => void) | undefined;
 }
@@ -152,7 +159,9 @@ function toData(data: TensorData, stable: boolean, label: Label, name: string): 
     if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
       throw invalid(label, name, 'is an AsyncIterable without a byteLength; give the number of bytes that it will produce');
     }
-    const source = { kind: 'stream', stream: data, fresh: isFresh(data, label, name), release: releaseOf(data, label, name) } as const;
+    const transfer = flag('transfer', data, label, name);
+    const fresh = flag('fresh', data, label, name) || transfer;
+    const source = { kind: 'stream', stream: data, fresh, transfer, release: releaseOf(data, label, name) } as const;
     return { source, byteLength };
   }
   throw invalid(
@@ -162,9 +171,9 @@ function toData(data: TensorData, stable: boolean, label: Label, name: string): 
   );
 }
 
-function isFresh({ fresh = false }: StreamedData, label: Label, name: string): boolean {
-  if (typeof fresh === 'boolean') return fresh;
-  throw invalid(label, name, `has data with fresh: ${String(fresh)}; give true or false`);
+function flag(key: 'fresh' | 'transfer', { [key]: value = false }: StreamedData, label: Label, name: string): boolean {
+  if (typeof value === 'boolean') return value;
+  throw invalid(label, name, `has data with ${key}: ${String(value)}; give true or false`);
 }
 
 function releaseOf(data: StreamedData, label: Label, name: string): (() => void) | undefined {

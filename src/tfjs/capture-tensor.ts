@@ -71,8 +71,8 @@ export class TensorCapture {
 
 /** A tensor that shares the captured one's data, read when it is asked for. */
 class SharedTensor implements StreamedData {
-  /** tfjs never writes to what it has given out. */
-  readonly fresh = true;
+  /** Parts are read into memory of their own. Left to the garbage collector they make it stop the event loop for long. */
+  readonly transfer = true;
 
   constructor(
     private readonly tensor: Tensor,

@@ -9,7 +9,7 @@ import { liveArray, type NumberArray, type Place, placeOf } from './backends.js'
 export const PART_BYTES = 4 * 1024 * 1024;
 
 /**
- * All elements of `tensor`, in order, in parts. Where it is is looked up for every part: tfjs moves data when another
+ * All elements of `tensor`, in order, in parts, each in memory of its own. Where it is is looked up for every part: tfjs moves data when another
  * backend becomes active. Throws whatever the backend throws.
  */
 export async function* readParts(tensor: Tensor, bytesPerElement: number): AsyncGenerator<NumberArray> {
@@ -21,7 +21,8 @@ export async function* readParts(tensor: Tensor, bytesPerElement: number): Async
     if (part === undefined) {
       // Backends that cannot give a part may well be unable to read synchronously, too.
       const whole = (await placeOf(tensor).engine.read(tensor.dataId)) as NumberArray;
-      yield checkArray(whole, tensor, tensor.size).subarray(start * valuesPerElement);
+      const values = checkArray(whole, tensor, tensor.size);
+      for (let at = start; at < tensor.size; at += step) yield values.slice(at * valuesPerElement, (at + step) * valuesPerElement);
       return;
     }
     yield checkArray(part, tensor, end - start);

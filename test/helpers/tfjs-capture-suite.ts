@@ -131,7 +131,7 @@ export function captureSuite({ tf, name: backendName, inJavaScript, hasComplex }
     const tensor = make(used(() => floats([3, MIB])));
     const capture = newCapture();
     const { data } = capture.take(tensor, 'x');
-    expect((data as StreamedData).fresh).toBe(true);
+    expect((data as StreamedData).transfer).toBe(true);
     const buffers = new Set<ArrayBufferLike>();
     for await (const { buffer } of data as StreamedData) buffers.add(buffer);
     expect(buffers.size).toBe(3);

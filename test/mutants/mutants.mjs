@@ -364,6 +364,20 @@ export const TYPESCRIPT = [
     tests: EXACT,
   },
   {
+    name: 'what somebody else holds is not freed',
+    file: 'src/engine/native/keep-in-place.ts',
+    find: 'return holders.get(buffer) === 1;',
+    replace: 'return true;',
+    tests: ['test/saver/transfer.test.ts'],
+  },
+  {
+    name: 'what is part of something larger is not freed',
+    file: 'src/engine/native/memory.ts',
+    find: 'return this.isWhole && ',
+    replace: 'return ',
+    tests: ['test/saver/transfer.test.ts'],
+  },
+  {
     name: 'chunks that may be used again are copied',
     file: 'src/saver/outgoing.ts',
     find: 'const held = fresh ?',

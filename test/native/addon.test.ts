@@ -213,6 +213,18 @@ describe.skipIf(missing)('the native addon', () => {
     for (const pin of pins) addon.unpin(pin);
   });
 
+  it('frees memory that is discarded, but not what a view is of', async () => {
+    const [kept, freed, seen] = [1, 2, 3].map(() => new ArrayBuffer(1000)) as [ArrayBuffer, ArrayBuffer, ArrayBuffer];
+    addon.unpin(addon.pin(kept), false);
+    addon.unpin(addon.pin(freed), true);
+    addon.unpin(addon.pin(new Uint8Array(seen)), true);
+    expect([kept, freed, seen].map(({ byteLength }) => byteLength)).toEqual([1000, 0, 1000]);
+    const pin = addon.pin(kept);
+    expect(await codeOf(() => addon.unpin(pin, 1 as never))).toBe('ERR_INVALID_ARGUMENT');
+    addon.unpin(pin, true);
+    expect(kept.byteLength).toBe(0);
+  });
+
   it('answers every garbage argument with a clean error', async () => {
     const pin = addon.pin(new Uint8Array(100));
     const writer = await addon.openWriter(path.join(directory, 'garbage'), writerOptions([100]));

@@ -120,6 +120,20 @@ describe.skipIf(missing)('native streams', () => {
     addon.unpin(pin);
   });
 
+  it('memory that is discarded while it is written is not freed under the writer', async () => {
+    const bytes = randomBytes(32 << 20, 4);
+    const expected = Buffer.from(bytes);
+    const pin = addon.pin(bytes.buffer as ArrayBuffer, true);
+    const writer = await addon.openWriter(file, writerOptions([bytes.length]));
+    const writing = addon.write(writer, Float64Array.of(pin, 0, bytes.length));
+    addon.unpin(pin, true);
+    expect(bytes.length).toBe(expected.length);
+    await writing;
+    await addon.finishWriter(writer);
+    expect(readFileSync(file).equals(expected)).toBe(true);
+    rmSync(file);
+  });
+
   it('reads chosen spans from the middle and only checksums the rest', async () => {
     const bytes = randomBytes(300_000, 9);
     writeFileSync(file, bytes);
