@@ -125,7 +125,7 @@ export interface NativeAddon {
   isIntact(pin: number): boolean;
   /**
    * With `discard` an ArrayBuffer is also detached, which frees its memory at once, unless native threads still read it. Only for memory
-   * that nobody else uses, by another pin either.
+   * that nobody else uses, by another pin either, and never of a buffer that was marked untransferable: Node.js 24 ends the process.
    */
   unpin(pin: number, discard?: boolean): void;
   /** Live counts, for leak tests. */

@@ -20,7 +20,7 @@ export interface HeldMemory {
   readonly byteLength: number;
   /** False once the memory was detached, transferred or resized: what was read may not be what was meant. */
   isIntact(): boolean;
-  /** With `discard` the memory is nobody's any more, and is freed at once where the engine can. */
+  /** With `discard` the memory, of an engine's {@link Engine.hold}, is nobody's any more, and is freed at once where the engine can. */
   release(discard?: boolean): void;
 }
 

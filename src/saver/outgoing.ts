@@ -1,6 +1,8 @@
 /** The saving thread's side of streams: reads them when the worker asks, piece by piece, with a turn of the event loop between. */
+import { types } from 'node:util';
 import type { MessagePort } from 'node:worker_threads';
 import type { Engine, HeldMemory } from '../engine/contract.js';
+import { isResizable } from '../engine/is-resizable.js';
 import { HoldfastError } from '../errors.js';
 import { textOf } from './harmlessly.js';
 import type { FromWorker, ToWorker } from './job.js';
@@ -14,7 +16,7 @@ export interface OutgoingStream {
   readonly stream: AsyncIterable<Uint8Array>;
   /** Chunks need not be copied. */
   readonly fresh: boolean;
-  /** … and are nobody's once they are written. */
+  /** … and are given away. */
   readonly transfer: boolean;
 }
 
@@ -28,7 +30,8 @@ const COPIES = 4;
 /** What the worker has been told of and has not taken yet. */
 interface Piece {
   readonly held: HeldMemory;
-  readonly transfer: boolean;
+  /** Whether it is nobody's once it is taken. */
+  readonly discard: boolean;
 }
 
 type Taken = Extract<FromWorker, { readonly type: 'taken' }>;
@@ -84,7 +87,7 @@ export class OutgoingStreams {
   taken({ piece }: Taken): void {
     const found = this.outstanding.get(piece);
     if (found === undefined) return;
-    this.letGo(piece, found.held, found.transfer);
+    this.letGo(piece, found.held, found.discard);
     this.wake();
   }
 
@@ -139,8 +142,11 @@ export class OutgoingStreams {
     { fresh, transfer }: OutgoingStream,
   ): Promise<void> {
     if (byteLength === 0) return;
+    // An engine that has to be fed cannot let another thread see an ArrayBuffer.
+    const own = transfer && this.engine.unholdable !== 'feed' ? takeOver(buffer, byteLength) : undefined;
+    if (own !== undefined) return this.post(index, this.engine.hold({ buffer: own, byteOffset: 0, byteLength }), true);
     const held = fresh ? this.engine.tryHold({ buffer: buffer as ArrayBuffer, byteOffset, byteLength }) : undefined;
-    if (held !== undefined) return this.post(index, held, transfer);
+    if (held !== undefined) return this.post(index, held, false);
     for (let at = 0; at < byteLength && !this.stopped; at += COPY_BYTES) {
       const length = Math.min(COPY_BYTES, byteLength - at);
       await this.until(() => this.freeCopies.length > 0 || this.copies < COPIES);
@@ -159,9 +165,9 @@ export class OutgoingStreams {
     return new SharedArrayBuffer(COPY_BYTES);
   }
 
-  private post(stream: number, held: HeldMemory, transfer: boolean): void {
+  private post(stream: number, held: HeldMemory, discard: boolean): void {
     const piece = this.nextPiece++;
-    this.outstanding.set(piece, { held, transfer });
+    this.outstanding.set(piece, { held, discard });
     this.outstandingBytes += held.byteLength;
     this.tell({ type: 'piece', stream, piece, shared: this.engine.share([held]) });
   }
@@ -181,6 +187,17 @@ export class OutgoingStreams {
 
   private tell(message: ToWorker): void {
     this.port.postMessage(message);
+  }
+}
+
+/** Memory that is a chunk and nothing else, in an ArrayBuffer that only this save knows; `undefined` where it cannot be taken. */
+function takeOver(buffer: ArrayBufferLike, byteLength: number): ArrayBuffer | undefined {
+  if (!types.isArrayBuffer(buffer) || buffer.byteLength !== byteLength || isResizable(buffer)) return undefined;
+  try {
+    // What must not be transferred is copied by Node.js 20, and refused by later versions.
+    return structuredClone(buffer, { transfer: [buffer] });
+  } catch {
+    return undefined;
   }
 }
 

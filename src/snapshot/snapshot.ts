@@ -13,7 +13,7 @@ import type { MemorySource, Source } from './source.js';
 /** A tensor whose bytes can be written now or later. */
 export type Captured =
   | { readonly kind: 'memory'; readonly held: HeldMemory }
-  /** `fresh`: chunks need not be copied; `transfer`: they are nobody's once they are written. */
+  /** `fresh`: chunks need not be copied; `transfer`: they are given away. */
   | { readonly kind: 'stream'; readonly stream: AsyncIterable<Uint8Array>; readonly fresh: boolean; readonly transfer: boolean };
 
 /** Which set of tensors: names are unique within one. */

@@ -20,7 +20,7 @@ export interface StreamedData extends AsyncIterable<Uint8Array> {
   readonly fresh?: boolean | undefined;
   /**
    * The caller gives the chunks away: as `fresh`, and the memory of a chunk is freed as soon as it is written, instead of whenever
-   * garbage is collected. Its ArrayBuffer is then detached, if it holds nothing else. Default false.
+   * garbage is collected. Its ArrayBuffer is detached when it is given, unless it holds more than the chunk or may not be transferred. Default false.
    */
   readonly transfer?: boolean | undefined;
   /**
@@ -69,7 +69,7 @@ export interface StreamSource {
   readonly stream: AsyncIterable<Uint8Array>;
   /** Chunks need not be copied. */
   readonly fresh: boolean;
-  /** … and are nobody's once they are written. */
+  /** … and are given away. */
   readonly transfer: boolean;
   /** To be called once, when the save is over. */
   readonly release: (() => void) | undefined;

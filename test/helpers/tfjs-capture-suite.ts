@@ -19,6 +19,7 @@ function bits(count: number): Uint32Array {
 }
 
 export function captureSuite({ tf, name: backendName, inJavaScript, hasComplex }: LoadedBackend): void {
+  if (inJavaScript) console.warn(`What concerns memory outside JavaScript is left out on ${backendName}, which has none.`);
   type Tensor = tensorflow.Tensor;
   const floats = (shape: number[]) => tf.tensor(new Float32Array(bits(shape.reduce((a, b) => a * b, 1)).buffer), shape);
   const ints = (count: number) => tf.tensor1d(new Int32Array(bits(count).buffer), 'int32');

@@ -53,7 +53,7 @@ test.each([
   ['once', 'before'],
   ['once', 'after'],
 ])('another listener (%s, added %s) decides what becomes of the process', async (how, when) => {
-  const theirs = `process.${how}('SIGTERM', async () => { await later(300); say('theirs'); process.exit(7); });`;
+  const theirs = `process.${how}('SIGTERM', async () => { await later(1000); say('theirs'); process.exit(7); });`;
   const ran = await preempt(`
     ${when === 'before' ? theirs : ''}
     manager.onPreemption({ save: () => manager.save(request(1)) });

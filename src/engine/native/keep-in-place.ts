@@ -24,11 +24,6 @@ export function keepInPlace(buffer: ArrayBuffer): void {
   }
 }
 
-/** Whether exactly one holds it. */
-export function isHeldOnce(buffer: ArrayBuffer): boolean {
-  return holders.get(buffer) === 1;
-}
-
 /** Ends what one {@link keepInPlace} began. */
 export function letMove(buffer: ArrayBuffer): void {
   const count = holders.get(buffer) ?? 0;

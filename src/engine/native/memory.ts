@@ -4,7 +4,7 @@ import { HoldfastError } from '../../errors.js';
 import type { NativeAddon } from '../../native.js';
 import type { HeldMemory, MemoryRange, SharedMemory } from '../contract.js';
 import { isOrdinary } from './is-ordinary.js';
-import { isHeldOnce, keepInPlace, letMove } from './keep-in-place.js';
+import { keepInPlace, letMove } from './keep-in-place.js';
 
 /** Bytes of one pinned view of shared memory: Node.js 20 limits views to 2^32 elements. */
 const SHARED_VIEW_BYTES = 2 ** 31;
@@ -45,14 +45,8 @@ export class NativeMemory implements PinnedMemory {
   release(discard = false): void {
     if (this.released) return;
     this.released = true;
-    const free = discard && this.isDisposable();
-    for (const { handle } of this.pins) this.addon.unpin(handle, free);
+    for (const { handle } of this.pins) this.addon.unpin(handle, discard);
     this.letGo();
-  }
-
-  /** Whether nobody else can be reading it. */
-  protected isDisposable(): boolean {
-    return false;
   }
 
   protected letGo(): void {}
@@ -61,12 +55,10 @@ export class NativeMemory implements PinnedMemory {
 /** Memory of a caller's, which is kept from moving as well as Node.js can. */
 export class CallersMemory extends NativeMemory {
   private readonly buffer: ArrayBuffer | SharedArrayBuffer;
-  private readonly isWhole: boolean;
 
   private constructor(addon: NativeAddon, pins: readonly Pin[], range: MemoryRange) {
     super(addon, pins, range);
     this.buffer = range.buffer;
-    this.isWhole = range.byteLength === range.buffer.byteLength;
     // Pinned first: where that fails, nothing was done to the caller's buffer.
     if (types.isArrayBuffer(this.buffer)) keepInPlace(this.buffer);
   }
@@ -75,10 +67,6 @@ export class CallersMemory extends NativeMemory {
   static tryHold(addon: NativeAddon, range: MemoryRange): CallersMemory | undefined {
     const pins = tryPin(addon, range, false) ?? (isOrdinary(range.buffer) ? tryPin(addon, range, true) : undefined);
     return pins && new CallersMemory(addon, pins, range);
-  }
-
-  protected override isDisposable(): boolean {
-    return this.isWhole && types.isArrayBuffer(this.buffer) && isHeldOnce(this.buffer);
   }
 
   protected override letGo(): void {
