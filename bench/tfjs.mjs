@@ -17,7 +17,7 @@ const HELP = `Asynchronous saves of a TensorFlow.js model and its Adam optimizer
 
   --backend  cpu: @tensorflow/tfjs; node: the real tfjs-node ("npm run setup:tfjs-node" installs it). Default cpu
   --params   millions of parameters; a save has three times as many numbers. Default 100
-  --runs     rounds; each is one save of ours, one of model.save, and reading the largest tensor. Default 15
+  --runs     rounds; each is one save of ours, one of model.save (on tfjs-node after all of ours), and reading the largest tensor. Default 15
   --dir      where to write; default a new directory here
   --json     one JSON document on standard output; --out writes it into a file as well
 
@@ -54,25 +54,35 @@ async function measure({ backend, params, runs }, { directory, progress }) {
   const rounds = [];
   const save = (step) => ours(manager, model, bytes, step);
   const first = await save(0);
-  await watch(stock);
-  // On the cpu backend nothing of ours makes V8 collect it then, and collecting makes V8 drop compiled code.
-  if (backend === 'node') exposeGarbageCollection();
-  const before = tf.memory().numTensors;
-  let leaked = 0;
+  // On tfjs-node its gigabytes of garbage go while we save, and the C library's allocator is not the same after them: there its turn comes last.
+  const stockLast = backend === 'node';
+  if (!stockLast) await watch(stock);
+  let [leaked, leakedByStock] = [0, 0];
+  const numTensors = () => tf.memory().numTensors;
+  const saveStock = async () => {
+    const before = numTensors();
+    const watched = await watch(stock);
+    leakedByStock += numTensors() - before;
+    return watched;
+  };
   for (let step = 1; step <= runs; step++) {
     const idle = await watch(() => new Promise((resolve) => setTimeout(resolve, 300)));
-    const tensorsBefore = tf.memory().numTensors;
+    const before = numTensors();
     const saved = await save(step);
-    leaked += tf.memory().numTensors - tensorsBefore;
+    leaked += numTensors() - before;
     const read = backend === 'node' ? readTimes(largest) : undefined;
-    const theirs = await watch(stock);
-    if (backend === 'node') await letGarbageGo();
-    rounds.push({ ours: saved, stock: theirs, read, idleMs: idle.blockMs });
+    rounds.push({ ours: saved, stock: stockLast ? undefined : await saveStock(), read, idleMs: idle.blockMs });
     const { stallMs, blockMs } = saved;
-    progress(`round ${step}/${runs}: stall ${short(stallMs)} ms, block ${short(blockMs)} ms; model.save ${short(theirs.ms)} ms`);
+    progress(`round ${step}/${runs}: stall ${short(stallMs)} ms, block ${short(blockMs)} ms`);
   }
-  const leakedByStock = tf.memory().numTensors - before - leaked;
-  const extraRssBytes = await measureMemory(() => save(runs + 1), stock);
+  // Apart from the rest: collecting garbage makes V8 drop compiled code, and the next call is slower.
+  exposeGarbageCollection();
+  const extraRssBytes = { ours: await extraMemory(() => save(runs + 1)), stock: await extraMemory(stock) };
+  for (const [i, round] of rounds.entries()) {
+    if (!stockLast) break;
+    round.stock = await saveStock();
+    progress(`model.save ${i + 1}/${runs}: ${short(round.stock.ms)} ms`);
+  }
   await manager.close();
   rmSync(path.join(directory, 'stock'), { recursive: true, force: true });
   return {
@@ -118,16 +128,12 @@ async function watch(work) {
   return { ms, blockMs: probe.longestMs };
 }
 
-/** How far resident memory rises. Apart from the rest: collecting garbage makes V8 drop compiled code, and the next call is slower. */
-async function measureMemory(save, stock) {
-  exposeGarbageCollection();
-  const rise = async (work) => {
-    const before = restartPeak();
-    await work();
-    const peak = peakBytes();
-    return before === null || peak === null ? null : Math.max(0, peak - before);
-  };
-  return { ours: await rise(save), stock: await rise(stock) };
+/** How far resident memory rises; `null` where that cannot be told. */
+async function extraMemory(work) {
+  const before = restartPeak();
+  await work();
+  const peak = peakBytes();
+  return before === null || peak === null ? null : Math.max(0, peak - before);
 }
 
 /** A handler as an application would write one, that does nothing with what it gets. */
@@ -154,18 +160,6 @@ function summarizeReading(rounds) {
 
 function summarize(list, keys) {
   return Object.fromEntries(keys.map((key) => [key, summary(list.map((each) => each[key]))]));
-}
-
-/**
- * Gigabytes of the peer's garbage would otherwise be let go during our next save. What promises still hold is found in a later turn, and V8 gives
- * memory back on another thread, for a while.
- */
-async function letGarbageGo() {
-  for (let turn = 0; turn < 3; turn++) {
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    globalThis.gc();
-  }
-  await new Promise((resolve) => setTimeout(resolve, 2000));
 }
 
 function print({
