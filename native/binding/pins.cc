@@ -24,8 +24,8 @@ bool IsDetached(Napi::Value buffer) {
 
 // The memory of a WebAssembly.Memory is detached whenever it grows. Node-API can't name it, but it
 // is always a whole number of WebAssembly pages and begins on a page, which memory of an ordinary
-// ArrayBuffer practically never does (an allocator's header comes first). Too much is refused
-// rather than too little: a caller that is refused copies.
+// ArrayBuffer rarely does (an allocator's header comes first). Too much is refused rather than too
+// little: a caller that is refused looks closer, or copies.
 bool MayBeWebAssembly(const Memory& memory) {
   if (memory.shared) return false;  // shared WebAssembly memory grows in place
   void* data = nullptr;

@@ -3,7 +3,6 @@
  * in one step (written under another name, then linked). The native engine also holds an
  * open-file-description lock on it, which tells of a holder that another pid namespace hides.
  */
-
 import path from 'node:path';
 import type { Engine, FileLock } from '../engine/contract.js';
 import { toHoldfastError } from '../engine/system-error.js';

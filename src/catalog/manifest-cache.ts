@@ -1,5 +1,4 @@
 /** Manifests that were read before: a writer looks at its directory after every save, and most of it has not changed. */
-
 import path from 'node:path';
 import type { Manifest } from '../format/manifest.js';
 import { MANIFEST_NAME } from '../format/names.js';

@@ -1,5 +1,4 @@
 /** Who a process is, so that another one can tell whether it still lives. */
-
 import os from 'node:os';
 import { readFile } from '../fs.js';
 

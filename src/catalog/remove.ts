@@ -1,5 +1,4 @@
 /** Removes a checkpoint so that a crash half-way leaves nothing that looks like one. */
-
 import path from 'node:path';
 import { HoldfastError } from '../errors.js';
 import { MANIFEST_NAME, TEMPORARY_PREFIX } from '../format/names.js';

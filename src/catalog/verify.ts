@@ -1,5 +1,4 @@
 /** Verification of a directory of checkpoints, one checkpoint, or a bare safetensors file. */
-
 import path from 'node:path';
 import type { DirectIo, Engine } from '../engine/contract.js';
 import type { Progress } from '../engine/progress.js';

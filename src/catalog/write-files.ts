@@ -5,6 +5,7 @@ import type { Progress } from '../engine/progress.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { crc32cCombine, crcHex } from '../format/crc32c.js';
+import type { TensorRole } from '../format/layout.js';
 import type { FileRole, ManifestFile } from '../format/manifest.js';
 import type { TensorEntry } from '../format/safetensors.js';
 import { writeNewFile } from '../storage/local.js';
@@ -46,7 +47,7 @@ export type Segment =
 /** A safetensors file to be written. */
 export interface FileContents {
   readonly name: string;
-  readonly role: 'model' | 'optimizer';
+  readonly role: TensorRole;
   /** Length and header: the first bytes of the file. */
   readonly head: Uint8Array;
   readonly tensors: readonly TensorEntry[];

@@ -1,8 +1,6 @@
 /** A training run saves tensors of the same names and shapes again and again, and waits while they are laid out: once is enough. */
 import type { Dtype } from './dtype.js';
-import { layOutTensors, type TensorFilePlan, type TensorLayout, type TensorSpec } from './layout.js';
-
-type Role = TensorFilePlan['role'];
+import { layOutTensors, type TensorLayout, type TensorRole, type TensorSpec } from './layout.js';
 
 /** What a layout follows from, in few and dense arrays: it is compared when nothing of it is in the processor's caches. */
 interface Signature {
@@ -14,12 +12,12 @@ interface Signature {
 
 /** The newest layout of each role. Layouts are shared between saves: nobody may change them. */
 export class LayoutCache {
-  private readonly newest = new Map<Role, { readonly signature: Signature; readonly layout: TensorLayout }>();
+  private readonly newest = new Map<TensorRole, { readonly signature: Signature; readonly layout: TensorLayout }>();
 
   constructor(private readonly maxShardBytes: number) {}
 
   /** As {@link layOutTensors}, of tensors that {@link assertTensorSpecs} has accepted: their lengths follow from dtype and shape. */
-  layOut(role: Role, tensors: readonly TensorSpec[]): TensorLayout {
+  layOut(role: TensorRole, tensors: readonly TensorSpec[]): TensorLayout {
     const known = this.newest.get(role);
     if (known !== undefined && isOf(known.signature, tensors)) return known.layout;
     const layout = layOutTensors(role, tensors, this.maxShardBytes);

@@ -13,10 +13,13 @@ export interface TensorSpec {
   readonly byteLength: number;
 }
 
+/** Which set of tensors: names are unique within one. */
+export type TensorRole = 'model' | 'optimizer';
+
 /** One safetensors file to be written. */
 export interface TensorFilePlan {
   readonly name: string;
-  readonly role: 'model' | 'optimizer';
+  readonly role: TensorRole;
   /** Length and padded JSON header: the file's first bytes. */
   readonly head: Uint8Array;
   /** In the order of their bytes. */
@@ -69,7 +72,7 @@ export function assertTensorSpecs(tensors: readonly TensorSpec[]): void {
  * index where they would exceed `maxShardBytes` of tensor data.
  * Inside a file: by falling dtype size, then by name, so that every tensor is naturally aligned.
  */
-export function layOutTensors(role: 'model' | 'optimizer', tensors: readonly TensorSpec[], maxShardBytes: number): TensorLayout {
+export function layOutTensors(role: TensorRole, tensors: readonly TensorSpec[], maxShardBytes: number): TensorLayout {
   const sorted = [...tensors].sort((a, b) => bitsOf(b.dtype) - bitsOf(a.dtype) || compareUtf8(a.name, b.name));
   const shards = splitIntoShards(sorted, maxShardBytes);
   const count = String(shards.length).padStart(5, '0');
@@ -97,7 +100,7 @@ function splitIntoShards(sorted: readonly TensorSpec[], maxShardBytes: number): 
   return shards;
 }
 
-function planFile(name: string, role: 'model' | 'optimizer', shard: readonly TensorSpec[]): TensorFilePlan {
+function planFile(name: string, role: TensorRole, shard: readonly TensorSpec[]): TensorFilePlan {
   // Their offsets follow from the length of the head, which names them all.
   const tensors = shard.map(({ name, dtype, shape, byteLength }) => ({ name, dtype, shape: shape.slice(), offset: 0, bytes: byteLength }));
   const head = encodeHeader(tensors, METADATA);

@@ -1,6 +1,5 @@
 /// <reference lib="esnext.disposable" />
 /** The library's front door. */
-
 import { endianness } from 'node:os';
 import type { CheckpointInfo } from '../catalog/checkpoint.js';
 import { scanDirectory } from '../catalog/scan.js';

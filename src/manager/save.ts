@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { SmallFile } from '../catalog/write-files.js';
 import type { Engine, EngineName } from '../engine/contract.js';
 import type { ProgressListener } from '../engine/progress.js';
-import { layOutTensors, type TensorFilePlan, type TensorLayout } from '../format/layout.js';
+import { layOutTensors, type TensorFilePlan, type TensorLayout, type TensorRole } from '../format/layout.js';
 import type { LayoutCache } from '../format/layout-cache.js';
 import type { Manifest } from '../format/manifest.js';
 import { defaultCheckpointName, STATE_NAME, TEMPORARY_PREFIX } from '../format/names.js';
@@ -101,7 +101,7 @@ export function prepareSave(request: CheckedRequest, started: number, context: S
 }
 
 function layOut({ model, optimizerSources, attachments }: CheckedRequest, { layouts, settings }: SaveContext): TensorLayout[] {
-  const layOutSet = (role: 'model' | 'optimizer', tensors: readonly Source[]) =>
+  const layOutSet = (role: TensorRole, tensors: readonly Source[]) =>
     // A caller's function is given a layout of its own: what it did to a shared one would reach later saves.
     typeof attachments === 'function' ? layOutTensors(role, tensors, settings.maxShardBytes) : layouts.layOut(role, tensors);
   const ofModel = layOutSet('model', model);

@@ -4,6 +4,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Engine, HeldMemory } from '../engine/contract.js';
 import { isResizable } from '../engine/is-resizable.js';
 import { HoldfastError } from '../errors.js';
+import type { Chunks } from '../snapshot/source.js';
 import { textOf } from './harmlessly.js';
 import type { FromWorker, ToWorker } from './job.js';
 import { TurnSharing } from './turns.js';
@@ -14,10 +15,7 @@ export interface OutgoingStream {
   readonly file: number;
   readonly tensor: string;
   readonly stream: AsyncIterable<Uint8Array>;
-  /** Chunks need not be copied. */
-  readonly fresh: boolean;
-  /** … and are given away. */
-  readonly transfer: boolean;
+  readonly chunks: Chunks;
 }
 
 /** Most bytes that are read ahead of the disk; a single larger chunk is let through. */
@@ -109,8 +107,7 @@ export class OutgoingStreams {
     if (copy !== undefined) this.freeCopies.push(copy);
   }
 
-  private async flow(index: number, outgoing: OutgoingStream): Promise<void> {
-    const { tensor, stream } = outgoing;
+  private async flow(index: number, { tensor, stream, chunks }: OutgoingStream): Promise<void> {
     const iterator = stream[Symbol.asyncIterator]();
     this.active.add(iterator);
     try {
@@ -127,7 +124,7 @@ export class OutgoingStreams {
             tensors: [tensor],
           });
         }
-        await this.send(index, value, outgoing);
+        await this.send(index, value, chunks);
       }
       this.active.delete(iterator);
       this.tell({ type: 'end', stream: index });
@@ -136,16 +133,12 @@ export class OutgoingStreams {
     }
   }
 
-  private async send(
-    index: number,
-    { buffer, byteOffset, byteLength }: ArrayBufferView,
-    { fresh, transfer }: OutgoingStream,
-  ): Promise<void> {
+  private async send(index: number, { buffer, byteOffset, byteLength }: ArrayBufferView, chunks: Chunks): Promise<void> {
     if (byteLength === 0) return;
     // An engine that has to be fed cannot let another thread see an ArrayBuffer.
-    const own = transfer && this.engine.unholdable !== 'feed' ? takeOver(buffer, byteLength) : undefined;
+    const own = chunks === 'given' && this.engine.unholdable !== 'feed' ? takeOver(buffer, byteLength) : undefined;
     if (own !== undefined) return this.post(index, this.engine.hold({ buffer: own, byteOffset: 0, byteLength }), true);
-    const held = fresh ? this.engine.tryHold({ buffer: buffer as ArrayBuffer, byteOffset, byteLength }) : undefined;
+    const held = chunks === 'reused' ? undefined : this.engine.tryHold({ buffer: buffer as ArrayBuffer, byteOffset, byteLength });
     if (held !== undefined) return this.post(index, held, false);
     for (let at = 0; at < byteLength && !this.stopped; at += COPY_BYTES) {
       const length = Math.min(COPY_BYTES, byteLength - at);

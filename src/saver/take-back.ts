@@ -1,5 +1,4 @@
 /** Undoes a save whose worker died while it was publishing. */
-
 import { isGood } from '../catalog/checkpoint.js';
 import { discardTemporary, removeCheckpoint } from '../catalog/remove.js';
 import { scanDirectory } from '../catalog/scan.js';

@@ -6,18 +6,15 @@
 import type { CopyArena, Engine, HeldMemory, MemoryRange } from '../engine/contract.js';
 import { isResizable } from '../engine/is-resizable.js';
 import { HoldfastError } from '../errors.js';
+import type { TensorRole } from '../format/layout.js';
 import type { ArenaPool } from './arena.js';
 import { feedMemory } from './feed-memory.js';
-import type { MemorySource, Source } from './source.js';
+import type { Chunks, MemorySource, Source } from './source.js';
 
 /** A tensor whose bytes can be written now or later. */
 export type Captured =
   | { readonly kind: 'memory'; readonly held: HeldMemory }
-  /** `fresh`: chunks need not be copied; `transfer`: they are given away. */
-  | { readonly kind: 'stream'; readonly stream: AsyncIterable<Uint8Array>; readonly fresh: boolean; readonly transfer: boolean };
-
-/** Which set of tensors: names are unique within one. */
-export type TensorRole = 'model' | 'optimizer';
+  | { readonly kind: 'stream'; readonly stream: AsyncIterable<Uint8Array>; readonly chunks: Chunks };
 
 const TENSOR_ROLES: readonly TensorRole[] = ['model', 'optimizer'];
 
@@ -74,8 +71,8 @@ export class Snapshot {
       const captured = this.captured[role];
       for (const { name, data } of sourcesByRole[role]) {
         if (data.kind === 'stream') {
-          const { stream, fresh, transfer, release } = data;
-          captured.set(name, { kind: 'stream', stream, fresh, transfer });
+          const { stream, chunks, release } = data;
+          captured.set(name, { kind: 'stream', stream, chunks });
           if (release !== undefined) this.releases.push(release);
         } else if (!data.stable || !this.pin(role, name, data)) toCopy.push({ captured, name, memory: data.memory });
       }
@@ -95,7 +92,7 @@ export class Snapshot {
     if (held !== undefined) this.captured[role].set(name, { kind: 'memory', held });
     else if (engine.unholdable === 'feed' && !isResizable(memory.buffer)) {
       held = engine.hold(memory);
-      this.captured[role].set(name, { kind: 'stream', stream: feedMemory(memory), fresh: false, transfer: false });
+      this.captured[role].set(name, { kind: 'stream', stream: feedMemory(memory), chunks: 'reused' });
     } else return false;
     this.pinned.push({ role, name, range: memory, held });
     return true;

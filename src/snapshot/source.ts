@@ -1,5 +1,4 @@
 /** What callers give as tensors, checked and brought into one form. */
-
 import { types } from 'node:util';
 import type { MemoryRange } from '../engine/contract.js';
 import { HoldfastError } from '../errors.js';
@@ -64,13 +63,13 @@ export interface MemorySource {
   readonly stable: boolean;
 }
 
+/** Whose the memory of a chunk is when the next one is asked for: used again, the caller's but left alone, or given away. */
+export type Chunks = 'reused' | 'fresh' | 'given';
+
 export interface StreamSource {
   readonly kind: 'stream';
   readonly stream: AsyncIterable<Uint8Array>;
-  /** Chunks need not be copied. */
-  readonly fresh: boolean;
-  /** … and are given away. */
-  readonly transfer: boolean;
+  readonly chunks: Chunks;
   /** To be called once, when the save is over. */
   readonly release: (() => void) | undefined;
 }
@@ -159,9 +158,7 @@ function toData(data: TensorData, stable: boolean, label: Label, name: string): 
     if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
       throw invalid(label, name, 'is an AsyncIterable without a byteLength; give the number of bytes that it will produce');
     }
-    const transfer = flag('transfer', data, label, name);
-    const fresh = flag('fresh', data, label, name) || transfer;
-    const source = { kind: 'stream', stream: data, fresh, transfer, release: releaseOf(data, label, name) } as const;
+    const source = { kind: 'stream', stream: data, chunks: chunksOf(data, label, name), release: releaseOf(data, label, name) } as const;
     return { source, byteLength };
   }
   throw invalid(
@@ -171,9 +168,12 @@ function toData(data: TensorData, stable: boolean, label: Label, name: string): 
   );
 }
 
-function flag(key: 'fresh' | 'transfer', { [key]: value = false }: StreamedData, label: Label, name: string): boolean {
-  if (typeof value === 'boolean') return value;
-  throw invalid(label, name, `has data with ${key}: ${String(value)}; give true or false`);
+function chunksOf({ fresh = false, transfer = false }: StreamedData, label: Label, name: string): Chunks {
+  for (const [key, value] of Object.entries({ fresh, transfer })) {
+    if (typeof value !== 'boolean') throw invalid(label, name, `has data with ${key}: ${String(value)}; give true or false`);
+  }
+  if (transfer) return 'given';
+  return fresh ? 'fresh' : 'reused';
 }
 
 function releaseOf(data: StreamedData, label: Label, name: string): (() => void) | undefined {

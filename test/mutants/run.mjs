@@ -29,8 +29,8 @@ const MAX_RUN_MS = 300_000;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const args = process.argv.slice(2);
-const option = (name, otherwise) => (args.includes(name) ? args[args.indexOf(name) + 1] : otherwise);
-const only = option('--only', '');
+const option = (name) => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
+const only = option('--only') ?? '';
 
 // Those that need the native build come first: the first lane alone can build it.
 const mutants = [...NATIVE.map((mutant) => ({ ...mutant, native: true })), ...TYPESCRIPT].filter(({ name }) => name.includes(only));
@@ -45,7 +45,7 @@ async function main() {
     return 1;
   }
   const started = Date.now();
-  const lanes = await prepareLanes(Number(option('--lanes', Math.min(2, availableParallelism()))));
+  const lanes = await prepareLanes(Math.max(1, Number(option('--lanes')) || Math.min(2, availableParallelism())));
   const concerned = [...new Set(mutants.flatMap(({ tests }) => tests ?? []))];
   console.log(`The ${concerned.length} test files concerned, on the unchanged code …`);
   const [baseline, core] = await Promise.all([

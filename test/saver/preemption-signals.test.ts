@@ -53,10 +53,12 @@ test.each([
   ['once', 'before'],
   ['once', 'after'],
 ])('another listener (%s, added %s) decides what becomes of the process', async (how, when) => {
-  const theirs = `process.${how}('SIGTERM', async () => { await later(1000); say('theirs'); process.exit(7); });`;
+  const theirs = `process.${how}('SIGTERM', async () => { await saved; await later(100); say('theirs'); process.exit(7); });`;
   const ran = await preempt(`
+    let tell;
+    const saved = new Promise((resolve) => { tell = resolve; });
     ${when === 'before' ? theirs : ''}
-    manager.onPreemption({ save: () => manager.save(request(1)) });
+    manager.onPreemption({ save: () => manager.save(request(1)).finally(tell) });
     ${when === 'after' ? theirs : ''}
     say('ready');
   `);

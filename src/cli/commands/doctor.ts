@@ -1,5 +1,4 @@
 /** `holdfast doctor`: what this machine and this disk can do. */
-
 import { formatRate } from '../../terminal/format.js';
 import { escapeText, wrap } from '../../terminal/text.js';
 import { type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';

@@ -8,7 +8,7 @@ import { isResizable } from '../is-resizable.js';
 /** Buffers that were found to be ordinary: those that are held cannot be asked again, as they may not be transferred. */
 const ordinary = new WeakSet<ArrayBufferLike>();
 
-/** False if in doubt. Takes about 7 µs; nothing is done to `buffer`. */
+/** False if in doubt. Nothing is done to `buffer`. */
 export function isOrdinary(buffer: ArrayBufferLike): boolean {
   if (ordinary.has(buffer)) return true;
   if (!types.isArrayBuffer(buffer) || isResizable(buffer)) return false;

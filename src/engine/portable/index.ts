@@ -1,5 +1,4 @@
 /** The engine in pure TypeScript: the same bytes, everywhere, through the page cache. */
-
 import { types } from 'node:util';
 import { crc32c } from '../../format/crc32c.js';
 import type {
