@@ -6,7 +6,8 @@ import type { Progress } from '../../src/engine/progress.js';
 import { CheckpointManager } from '../../src/manager/manager.js';
 import type { PendingSave } from '../../src/manager/saver.js';
 import { keep } from '../../src/policy/retention.js';
-import { workersOf } from '../../src/saver/pool.js';
+import type { SaveJob } from '../../src/saver/job.js';
+import { runInWorker, startWorkers, workersOf } from '../../src/saver/pool.js';
 import { ended, startNode } from '../helpers/child.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';
@@ -216,6 +217,23 @@ describe.each(ENGINES)('a worker that is killed, %s engine', (engine) => {
     expect(outcomes.sort()).toEqual(['ERR_WORKER', 'committed', 'committed', 'committed', 'committed']);
     for (const manager of managers) expect((await manager.save(smallRequest(9))).sequence).toBeGreaterThan(0);
   });
+});
+
+test('workers that die while they start: the save that waits for them says so, and the next one gets a new worker', async () => {
+  const nice = 10;
+  await startWorkers(nice);
+  const [first] = workersOf(nice);
+  const waiting = new Promise((_, reject) => {
+    // The pool has just begun to start another. Within this call none can tell that it is ready, so none is given the job.
+    first?.once('exit', () => {
+      runInWorker({ nice } as SaveJob, []).catch(reject);
+      for (const worker of workersOf(nice)) void worker.terminate();
+    });
+  });
+  void first?.terminate();
+  await rejection(waiting, 'ERR_WORKER');
+  const manager = await openManager(freshDirectory(), { priority: 'low' });
+  expect((await manager.save(smallRequest(1))).sequence).toBe(1);
 });
 
 test('a priority has workers of its own', async () => {
