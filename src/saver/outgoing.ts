@@ -22,8 +22,10 @@ export interface OutgoingStream {
 const WINDOW_BYTES = 64 * 2 ** 20;
 /** Chunks that must be copied travel in parts of this size. */
 const COPY_BYTES = 4 * 2 ** 20;
-/** Copies that may be under way at a time. */
+/** Copies of one save that may be under way at a time. */
 const COPIES = 4;
+/** Shared memory for copies, kept between saves: V8 does not count it, and so would leave whole saves' worth of it to be collected some day. */
+const spareCopies: SharedArrayBuffer[] = [];
 
 /** What the worker has been told of and has not taken yet. */
 interface Piece {
@@ -46,9 +48,7 @@ export class OutgoingStreams {
   private readonly turns = new TurnSharing();
   private readonly active = new Set<AsyncIterator<Uint8Array>>();
   private waiting: (() => void)[] = [];
-  /** Shared memory for copies: each part is used again when the worker has taken it. */
-  private readonly freeCopies: SharedArrayBuffer[] = [];
-  private copies = 0;
+  /** Which copy a piece lies in: its memory is used again when the worker has taken it. */
   private readonly copyOf = new Map<number, SharedArrayBuffer>();
 
   constructor(
@@ -104,7 +104,7 @@ export class OutgoingStreams {
     held.release(discard);
     const copy = this.copyOf.get(piece);
     this.copyOf.delete(piece);
-    if (copy !== undefined) this.freeCopies.push(copy);
+    if (copy !== undefined && spareCopies.length < COPIES) spareCopies.push(copy);
   }
 
   private async flow(index: number, { tensor, stream, chunks }: OutgoingStream): Promise<void> {
@@ -112,7 +112,7 @@ export class OutgoingStreams {
     this.active.add(iterator);
     try {
       for (;;) {
-        await this.until(() => this.outstandingBytes < WINDOW_BYTES);
+        while (!this.stopped && this.outstandingBytes >= WINDOW_BYTES) await this.changed();
         // Streams that are never short of data would otherwise keep the event loop to themselves.
         await this.turns.pause();
         if (this.stopped) return;
@@ -142,20 +142,13 @@ export class OutgoingStreams {
     if (held !== undefined) return this.post(index, held, false);
     for (let at = 0; at < byteLength && !this.stopped; at += COPY_BYTES) {
       const length = Math.min(COPY_BYTES, byteLength - at);
-      await this.until(() => this.freeCopies.length > 0 || this.copies < COPIES);
+      while (!this.stopped && this.copyOf.size >= COPIES) await this.changed();
       if (this.stopped) return;
-      const copy = this.takeCopy();
+      const copy = spareCopies.pop() ?? new SharedArrayBuffer(COPY_BYTES);
       new Uint8Array(copy, 0, length).set(new Uint8Array(buffer, byteOffset + at, length));
       this.copyOf.set(this.nextPiece, copy);
       this.post(index, this.engine.hold({ buffer: copy, byteOffset: 0, byteLength: length }), false);
     }
-  }
-
-  private takeCopy(): SharedArrayBuffer {
-    const free = this.freeCopies.pop();
-    if (free !== undefined) return free;
-    this.copies++;
-    return new SharedArrayBuffer(COPY_BYTES);
   }
 
   private post(stream: number, held: HeldMemory, discard: boolean): void {
@@ -165,13 +158,11 @@ export class OutgoingStreams {
     this.tell({ type: 'piece', stream, piece, shared: this.engine.share([held]) });
   }
 
-  /** Waits for `condition`, or for the end of the save. */
-  private async until(condition: () => boolean): Promise<void> {
-    while (!this.stopped && !condition()) {
-      await new Promise<void>((resolve) => {
-        this.waiting.push(resolve);
-      });
-    }
+  /** Something has changed, or the save is over. Another flow may have been woken first: look again, and go on without another wait. */
+  private changed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.waiting.push(resolve);
+    });
   }
 
   private wake(): void {

@@ -183,6 +183,22 @@ test('a damaged best is passed over aloud; where all are damaged, that is said',
   expect((await rejection(manager.restore('best'), 'ERR_NO_GOOD_CHECKPOINT')).skipped).toHaveLength(2);
 });
 
+test('what attachments() does to the layout that it is given does not reach other saves', async () => {
+  const manager = await openManager(freshDirectory());
+  await manager.save(smallRequest(1));
+  const vandal: SaveRequest['attachments'] = (files) => {
+    for (const file of files) {
+      (file.tensors as unknown[]).length = 0;
+      file.head.fill(0);
+    }
+    return [];
+  };
+  await manager.save({ ...smallRequest(2), attachments: vandal }).catch(() => {});
+  await manager.save(smallRequest(3));
+  expect((await manager.restore())?.info.step).toBe(3);
+  expect((await manager.restore())?.tensors.get('x')?.data).toEqual(smallRequest(3).tensors.x.data);
+});
+
 test('a listener that throws becomes a warning; the save goes on', async () => {
   const manager = await openManager(freshDirectory());
   const warned = new Promise<Error>((resolve) => process.once('warning', resolve));

@@ -264,6 +264,13 @@ export const TYPESCRIPT = [
     tests: ['test/format/layout-cache.test.ts'],
   },
   {
+    name: 'a caller’s function is given a layout of its own',
+    file: 'src/manager/save.ts',
+    find: "typeof attachments === 'function' ? layOutTensors(role, tensors, settings.maxShardBytes) : ",
+    replace: '',
+    tests: HOSTILE,
+  },
+  {
     name: 'memory that may be resized is not fed from where it is',
     file: 'src/snapshot/snapshot.ts',
     find: ' && !isResizable(memory.buffer)',
@@ -382,6 +389,20 @@ export const TYPESCRIPT = [
     file: 'src/saver/outgoing.ts',
     find: 'held.release(discard);',
     replace: 'held.release();',
+    tests: ['test/saver/transfer.test.ts'],
+  },
+  {
+    name: 'copies of chunks wait for room',
+    file: 'src/saver/outgoing.ts',
+    find: 'while (!this.stopped && this.copyOf.size >= COPIES) await this.changed();',
+    replace: '',
+    tests: ['test/saver/transfer.test.ts'],
+  },
+  {
+    name: 'memory for copies of chunks is used again',
+    file: 'src/saver/outgoing.ts',
+    find: 'spareCopies.pop() ?? new',
+    replace: 'new',
     tests: ['test/saver/transfer.test.ts'],
   },
   {

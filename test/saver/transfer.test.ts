@@ -1,6 +1,6 @@
-/** Chunks that are given away are freed as soon as they are written, and only those. */
+/** Whose the memory of chunks is: what is given away is freed as soon as it is written, and only that; what is copied is copied into little memory. */
 import { markAsUntransferable } from 'node:worker_threads';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { StreamedData } from '../../src/snapshot/source.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';
@@ -11,6 +11,7 @@ import { randomBytes } from '../helpers/random.js';
 import { chunks } from '../helpers/streams.js';
 
 const BYTES = 100_000;
+const MIB = 2 ** 20;
 
 type Given = Pick<StreamedData, 'fresh' | 'transfer'>;
 
@@ -73,6 +74,33 @@ describe.each(ENGINES)('chunks, %s engine', (engine) => {
     const more = { y: { dtype: 'U8', shape: [BYTES], data: chunk, stable: true } };
     expect((await saved([chunk], { transfer: true }, more)).equals(expected)).toBe(true);
     expect(Buffer.from(chunk).equals(expected)).toBe(true);
+  });
+
+  test('that are copied share a few buffers, however many saves, files and bytes', async () => {
+    const made: number[] = [];
+    const Shared = SharedArrayBuffer;
+    vi.stubGlobal(
+      'SharedArrayBuffer',
+      class extends Shared {
+        constructor(bytes: number) {
+          super(bytes);
+          if (bytes === 4 * MIB) made.push(bytes);
+        }
+      },
+    );
+    onTestFinished(() => void vi.unstubAllGlobals());
+    const directory = freshDirectory();
+    const manager = await openManager(directory, { engine, maxShardBytes: 24 * MIB });
+    const [first, second] = [randomBytes(24 * MIB, 1), randomBytes(24 * MIB, 2)];
+    for (let step = 1; step <= 3; step++) {
+      const tensor = (data: Uint8Array) => ({ dtype: 'U8' as const, shape: [data.length], data: chunks([data]) });
+      await manager.save({ step, tensors: { first: tensor(first), second: tensor(second) } });
+    }
+    const restored = await manager.restore();
+    for (const [name, data] of Object.entries({ first, second })) {
+      expect(Buffer.from(data).equals(restored?.tensors.get(name)?.data as Uint8Array)).toBe(true);
+    }
+    expect(made.length).toBeLessThanOrEqual(4);
   });
 
   test('that are given twice are not there the second time', async () => {
