@@ -121,10 +121,11 @@ describe.skipIf(missing)('native streams', () => {
   });
 
   it('memory that is discarded while it is written is not freed under the writer', async () => {
-    const bytes = randomBytes(32 << 20, 4);
+    const bytes = randomBytes(8 << 20, 4);
     const expected = Buffer.from(bytes);
     const pin = addon.pin(bytes.buffer as ArrayBuffer, true);
-    const writer = await addon.openWriter(file, writerOptions([bytes.length]));
+    // In thousands of small operations, so that it goes on for long after the call.
+    const writer = await addon.openWriter(file, writerOptions([bytes.length], { operationBytes: 4096, queueDepth: 1 }));
     const writing = addon.write(writer, Float64Array.of(pin, 0, bytes.length));
     addon.unpin(pin, true);
     expect(bytes.length).toBe(expected.length);
