@@ -1,14 +1,16 @@
 export type { CheckpointInfo } from './catalog/checkpoint.js';
+export type { TensorMemory, WantedTensor } from './catalog/destinations.js';
 export { RestoredTensor } from './catalog/tensor.js';
 export type { Problem, VerifyReport } from './catalog/verify.js';
 export type { DirectIo, EngineName } from './engine/contract.js';
 export type { Progress } from './engine/progress.js';
 export { ERROR_CODES, type ErrorCode, type ErrorDetails, HoldfastError, isHoldfastError, type SkippedCheckpoint } from './errors.js';
 export type { Dtype, TensorArray } from './format/dtype.js';
-export type { TensorFilePlan } from './format/layout.js';
+export type { TensorFilePlan, TensorRole } from './format/layout.js';
 export type { Contents } from './format/manifest.js';
 export type { TensorEntry } from './format/safetensors.js';
 export type { Json } from './format/state.js';
+export type { CheckpointReader, ReadTensorOptions, StoredTensor } from './manager/checkpoint-reader.js';
 export {
   type Description,
   describePath,
@@ -22,10 +24,11 @@ export type { ManagerEvents, PreemptionReport } from './manager/events.js';
 export { CheckpointManager, type CloseOptions } from './manager/manager.js';
 export type { CallOptions, OpenOptions, Priority, WhenBusy } from './manager/options.js';
 export type { PreemptionHandle, PreemptionOptions } from './manager/preemption.js';
-export type { Restored, RestoreTarget } from './manager/restore.js';
+export type { Restored, RestoreOptions, ReusedMemory } from './manager/restore.js';
 export type { SaveResult, SaveSeconds } from './manager/save.js';
 export type { AsyncSaveRequest, Attachment, SaveRequest } from './manager/save-request.js';
 export type { PendingSave, SaveCounts } from './manager/saver.js';
+export type { RestoreTarget } from './manager/target.js';
 export type { MetricMode } from './policy/best.js';
 export type { PolicyEntry } from './policy/entry.js';
 export type { PreemptionDecision } from './policy/preemption.js';

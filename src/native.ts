@@ -88,6 +88,8 @@ export interface NativeStats {
   readonly arenas: number;
   /** Their address space in bytes, each rounded up to whole pages and to 2 MiB at least. */
   readonly arenaBytes: number;
+  /** Bytes of files that are mapped. */
+  readonly mappedBytes: number;
   readonly threads: number;
 }
 
@@ -189,6 +191,12 @@ export interface NativeAddon {
   read(reader: number, options: NativeReadOptions): Promise<NativeDigest>;
   /** Bytes read so far by the running `read`. */
   readBytes(reader: number): number;
+  /**
+   * Maps `bytes` > 0 bytes of the file from `offset` on: memory that is read from the file when it is touched, and private to this process when
+   * it is written. Every page is brought in once, and its CRC32C taken. ENOSYS where the kernel cannot do that without risk;
+   * `ERR_NO_EXTERNAL_BUFFERS_ALLOWED` where the runtime takes no such memory.
+   */
+  map(reader: number, offset: number, bytes: number, abort: number): Promise<{ buffer: ArrayBuffer; crc32c: number }>;
   closeReader(reader: number): void;
 }
 

@@ -92,6 +92,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
           InstanceMethod("openReader", &Addon::Async<&Addon::OpenReader>),
           InstanceMethod("read", &Addon::Async<&Addon::Read>),
           InstanceMethod("readBytes", &Addon::Sync<&Addon::ReadBytes>),
+          InstanceMethod("map", &Addon::Async<&Addon::Map>),
           InstanceMethod("closeReader", &Addon::Sync<&Addon::CloseReader>),
       });
 }
@@ -196,6 +197,7 @@ Napi::Value Addon::Stats(Info info) {
   set("stagingBytes", static_cast<double>(counters().staging_bytes.load()));
   set("arenas", static_cast<double>(ArenaTable::Global().size()));
   set("arenaBytes", static_cast<double>(counters().arena_bytes.load()));
+  set("mappedBytes", static_cast<double>(counters().mapped_bytes.load()));
   set("threads", static_cast<double>(counters().threads.load()));
   return stats;
 }

@@ -56,6 +56,7 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value OpenReader(Info info);
   Napi::Value Read(Info info);
   Napi::Value ReadBytes(Info info);
+  Napi::Value Map(Info info);
   Napi::Value CloseReader(Info info);
 
   // Wrappers: errors of the C++ library become errors of JavaScript; errors of an asynchronous

@@ -234,6 +234,37 @@ Napi::Value Addon::ReadBytes(Info info) {
   return Napi::Number::New(info.Env(), static_cast<double>(ToReader(info[0])->read_bytes()));
 }
 
+Napi::Value Addon::Map(Info info) {
+  std::shared_ptr<StreamReader> reader = ToReader(info[0]);
+  const uint64_t offset = ToInteger(info[1], "offset");
+  const uint64_t bytes = ToInteger(info[2], "bytes");
+  const std::shared_ptr<AbortFlag> abort = ToAbortFlag(info[3]);
+  if (bytes == 0 || offset + bytes > reader->bytes()) {
+    ThrowInvalid(info.Env(), "the range must be inside the file and not empty");
+  }
+  return environment_->Spawn(
+      info.Env(),
+      [reader, offset, bytes, abort]() -> Outcome {
+        auto mapping = std::make_shared<FileMapping>();
+        uint32_t crc32c = 0;
+        Status status = reader->Map(offset, bytes, abort, mapping.get(), &crc32c);
+        if (!status.ok()) return {std::move(status), nullptr};
+        return {Status::Ok(), [mapping, crc32c](Napi::Env env) -> Napi::Value {
+                  auto owner = std::make_unique<FileMapping>(std::move(*mapping));
+                  // Where the runtime takes no memory from outside this throws, and the mapping goes.
+                  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(
+                      env, owner->data(), static_cast<size_t>(owner->bytes()),
+                      [](Napi::Env, void*, FileMapping* mapped) { delete mapped; }, owner.get());
+                  (void)owner.release();
+                  Napi::Object result = Napi::Object::New(env);
+                  result.Set("buffer", buffer);
+                  result.Set("crc32c", Napi::Number::New(env, crc32c));
+                  return result;
+                }};
+      },
+      [reader] { reader->Abort(); });
+}
+
 Napi::Value Addon::CloseReader(Info info) {
   const uint64_t handle = ToInteger(info[0], "reader");
   const std::shared_ptr<StreamReader> reader = Handles::Global().TakeReader(handle);

@@ -71,6 +71,12 @@ void AlignedMemory::Release() {
   size_ = 0;
 }
 
+void AlignedMemory::Leak() {
+  mapping_ = nullptr;
+  data_ = nullptr;
+  size_ = 0;
+}
+
 Status FaultIn(uint8_t* data, size_t bytes) {
   while (madvise(data, bytes, MADV_POPULATE_WRITE) != 0) {
     if (errno == EINVAL) {

@@ -38,6 +38,8 @@ class AlignedMemory {
 
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
+  // Never gives the memory back, nor the count.
+  void Leak();
 
  private:
   void Release();

@@ -11,6 +11,7 @@ namespace holdfast {
 struct Counters {
   std::atomic<int64_t> staging_bytes{0};
   std::atomic<int64_t> arena_bytes{0};
+  std::atomic<int64_t> mapped_bytes{0};
   std::atomic<int64_t> threads{0};
 };
 

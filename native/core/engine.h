@@ -31,8 +31,16 @@ struct Operation {
 class Job {
  public:
   enum class Claim { kOperation, kWait, kDone };
+  struct Memory {
+    uint8_t* data = nullptr;
+    size_t bytes = 0;
+  };
 
   virtual ~Job() = default;
+  // Where the memory of all operations lies. Asked before the first claim.
+  virtual Memory Staging() = 0;
+  // The operating system may use the staging memory for ever: it must never be let go.
+  virtual void KeepStaging() = 0;
   // Never blocks. kWait: nothing to do until Engine::Wake. kDone: nothing to do any more.
   virtual Claim TakeOperation(Operation* operation) = 0;
   // Fills the staging memory of a write.
@@ -43,6 +51,9 @@ class Job {
   // should answer kDone.
   virtual void Failed(Operation* operation, const Status& status) = 0;
 };
+
+// Threads with positional calls, or threads with a ring each; kAuto is the one that measures better.
+enum class EngineKind { kAuto, kThreads, kUring };
 
 class Engine {
  public:

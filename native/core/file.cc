@@ -160,65 +160,108 @@ bool File::LeaveDirect(int64_t result, bool attempted_direct, const char* system
 }
 
 Status File::WriteAt(const uint8_t* data, size_t bytes, uint64_t offset) {
-  if (poisoned_.load(std::memory_order_acquire)) return poison();
-  size_t done = 0;
-  unsigned attempts = 0;
-  while (done < bytes) {
-    const bool attempted_direct = direct();
-    const int64_t result = operations_.WriteAt(fd_, data + done, bytes - done, offset + done);
-    if (result > 0) {
-      if (attempted_direct) direct_proven_.store(true, std::memory_order_release);
-      const size_t before = done;
-      done += std::min(static_cast<size_t>(result), bytes - done);
-      // What remains must stay aligned: part of a block is written again with the next call.
-      if (done < bytes && direct()) done -= done % alignment_;
-      if (done > before) {
-        attempts = 0;
-        continue;
-      }
-      if (++attempts < kAttemptsMax) continue;
-      return Fail(EIO, "pwrite");
-    }
-    if (RetryTransfer(result, &attempts)) continue;
-    if (LeaveDirect(result, attempted_direct, "write")) continue;
-    return Fail(result == 0 ? EIO : static_cast<int>(-result), "pwrite");
+  Transfer transfer;
+  transfer.write = true;
+  transfer.memory = const_cast<uint8_t*>(data);  // only read from
+  transfer.bytes = transfer.needed = bytes;
+  transfer.offset = offset;
+  return Run(&transfer);
+}
+
+Status File::ReadAt(uint8_t* data, size_t bytes, size_t needed, uint64_t offset, size_t* count) {
+  Transfer transfer;
+  transfer.memory = data;
+  transfer.bytes = bytes;
+  transfer.needed = needed;
+  transfer.offset = offset;
+  const Status status = Run(&transfer);
+  *count = transfer.transferred;
+  return status;
+}
+
+Status File::Run(Transfer* transfer) {
+  TransferCall call;
+  while (NextCall(transfer, &call)) {
+    TakeResult(transfer, call.write
+                             ? operations_.WriteAt(call.fd, call.memory, call.bytes, call.offset)
+                             : operations_.ReadAt(call.fd, call.memory, call.bytes, call.offset));
   }
-  if (!direct()) {
-    // Keeps the amount of unwritten data, and so the duration of the final fsync, small.
-    const int error = operations_.StartWriteback(fd_, offset, bytes);
-    if (error < 0 && error != -ENOSYS && error != -EINVAL && error != -ESPIPE &&
-        error != -EOPNOTSUPP && error != -EINTR && error != -EAGAIN) {
-      return Fail(-error, "sync_file_range");
-    }
+  return transfer->status;
+}
+
+bool File::NextCall(Transfer* transfer, TransferCall* call) {
+  if (transfer->over) return false;
+  if (transfer->write && poisoned_.load(std::memory_order_acquire)) {
+    End(transfer, poison());
+    return false;
+  }
+  if (transfer->done >= transfer->needed) {
+    End(transfer, transfer->write ? StartWriteback(*transfer) : Status::Ok());
+    return false;
+  }
+  transfer->attempted_direct = direct();
+  call->write = transfer->write;
+  call->fd = fd_;
+  call->memory = transfer->memory + transfer->done;
+  call->bytes = transfer->bytes - transfer->done;
+  call->offset = transfer->offset + transfer->done;
+  return true;
+}
+
+void File::TakeResult(Transfer* transfer, int64_t result) {
+  if (result > 0) {
+    if (transfer->attempted_direct) direct_proven_.store(true, std::memory_order_release);
+    const size_t bytes = std::min(static_cast<size_t>(result), transfer->bytes - transfer->done);
+    return transfer->write ? TakeWritten(transfer, bytes) : TakeRead(transfer, bytes);
+  }
+  if (result == 0 && !transfer->write) return End(transfer, Status::Ok());  // end of file
+  if (RetryTransfer(result, &transfer->attempts)) return;
+  if (LeaveDirect(result, transfer->attempted_direct, transfer->write ? "write" : "read")) return;
+  const int error = result == 0 ? EIO : static_cast<int>(-result);
+  End(transfer, transfer->write ? Fail(error, "pwrite") : Status::System(error, "pread", path_));
+}
+
+void File::TakeWritten(Transfer* transfer, size_t bytes) {
+  const size_t before = transfer->done;
+  transfer->done += bytes;
+  // What remains must stay aligned: part of a block is written again with the next call.
+  if (transfer->done < transfer->bytes && direct()) transfer->done -= transfer->done % alignment_;
+  transfer->transferred = transfer->done;
+  if (transfer->done > before) {
+    transfer->attempts = 0;
+  } else if (++transfer->attempts >= kAttemptsMax) {
+    End(transfer, Fail(EIO, "pwrite"));
+  }
+}
+
+void File::TakeRead(Transfer* transfer, size_t bytes) {
+  transfer->done += bytes;
+  const bool progress = transfer->done > transfer->transferred;
+  transfer->transferred = std::max(transfer->transferred, transfer->done);
+  if (!direct() || transfer->done >= transfer->needed || transfer->done % alignment_ == 0) return;
+  // Either the end of the file or a short read: asking again from the block's start tells.
+  if (!progress) return End(transfer, Status::Ok());
+  transfer->done -= transfer->done % alignment_;
+}
+
+void File::End(Transfer* transfer, Status status) {
+  transfer->status = std::move(status);
+  transfer->over = true;
+}
+
+// Keeps the amount of unwritten data, and so the duration of the final fsync, small.
+Status File::StartWriteback(const Transfer& transfer) {
+  if (direct()) return Status::Ok();
+  const int error = operations_.StartWriteback(fd_, transfer.offset, transfer.bytes);
+  if (error < 0 && error != -ENOSYS && error != -EINVAL && error != -ESPIPE &&
+      error != -EOPNOTSUPP && error != -EINTR && error != -EAGAIN) {
+    return Fail(-error, "sync_file_range");
   }
   return Status::Ok();
 }
 
-Status File::ReadAt(uint8_t* data, size_t bytes, size_t needed, uint64_t offset, size_t* count) {
-  size_t done = 0;
-  unsigned attempts = 0;
-  *count = 0;
-  while (done < needed) {
-    const bool attempted_direct = direct();
-    const int64_t result = operations_.ReadAt(fd_, data + done, bytes - done, offset + done);
-    if (result == 0) break;  // end of file
-    if (result > 0) {
-      if (attempted_direct) direct_proven_.store(true, std::memory_order_release);
-      done += std::min(static_cast<size_t>(result), bytes - done);
-      const bool progress = done > *count;
-      *count = std::max(*count, done);
-      if (direct() && done < needed && done % alignment_ != 0) {
-        // Either the end of the file or a short read: asking again from the block's start tells.
-        if (!progress) break;
-        done -= done % alignment_;
-      }
-      continue;
-    }
-    if (RetryTransfer(result, &attempts)) continue;
-    if (LeaveDirect(result, attempted_direct, "read")) continue;
-    return Status::System(static_cast<int>(-result), "pread", path_);
-  }
-  return Status::Ok();
+Status File::Map(uint64_t offset, uint64_t bytes, FileMapping* result) {
+  return FileMapping::Make(operations_, fd_, offset, bytes, result);
 }
 
 Status File::Truncate(uint64_t bytes) {

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <string>
 
+#include "core/file_mapping.h"
 #include "core/operations.h"
 #include "core/status.h"
 
@@ -22,6 +23,33 @@ enum class DirectMode { kRequired, kOptional, kDisabled };
 // Staging memory, file offsets and lengths are kept at multiples of this, or of what the file
 // system asks for where that is more. No known device needs more than 4096.
 inline constexpr uint32_t kBlockBytes = 4096;
+
+// One system call that a transfer needs.
+struct TransferCall {
+  bool write = false;
+  int fd = -1;
+  uint8_t* memory = nullptr;
+  size_t bytes = 0;
+  uint64_t offset = 0;
+};
+
+// Bytes on their way between memory and one place of a file: as many system calls as it takes.
+// Made by whoever makes the calls, one after another: File::NextCall, the call, File::TakeResult.
+struct Transfer {
+  bool write = false;
+  uint8_t* memory = nullptr;
+  size_t bytes = 0;
+  size_t needed = 0;  // writes: all of `bytes`; reads: fewer than this many mean the end of the file
+  uint64_t offset = 0;
+
+  size_t transferred = 0;  // valid bytes in `memory` (reads), or bytes in the file (writes)
+  Status status;
+  // File's own.
+  size_t done = 0;
+  unsigned attempts = 0;
+  bool attempted_direct = false;
+  bool over = false;
+};
 
 // Thread-safe, except that Close() must come after every other call has returned.
 class File {
@@ -45,6 +73,13 @@ class File {
   // Reads until `needed` bytes (<= `bytes`) are there or the file ends; `*count` says how many
   // bytes from `offset` on are valid. Same alignment rule, for `bytes` too.
   Status ReadAt(uint8_t* data, size_t bytes, size_t needed, uint64_t offset, size_t* count);
+  // The same in steps, for those who make the calls in their own way: what is to be called next;
+  // false when the transfer is over, and its status says how it went.
+  bool NextCall(Transfer* transfer, TransferCall* call);
+  // What the call gave: the number of bytes, or a negative errno.
+  void TakeResult(Transfer* transfer, int64_t result);
+  // Maps `bytes` > 0 bytes from `offset` on, through the page cache whatever direct() is.
+  Status Map(uint64_t offset, uint64_t bytes, FileMapping* result);
   Status Truncate(uint64_t bytes);
   Status Sync();
   // Closes without syncing. The error of a close is reported once; later calls do nothing.
@@ -67,6 +102,11 @@ class File {
   Status FallBack(const std::string& reason);
   Status Preallocate(uint64_t bytes);
   Status Fail(int error_number, const char* system_call);
+  Status Run(Transfer* transfer);
+  void TakeWritten(Transfer* transfer, size_t bytes);
+  void TakeRead(Transfer* transfer, size_t bytes);
+  void End(Transfer* transfer, Status status);
+  Status StartWriteback(const Transfer& transfer);
   bool RetryTransfer(int64_t result, unsigned* attempts);
   bool LeaveDirect(int64_t result, bool attempted_direct, const char* system_call);
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/stat.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -12,6 +13,10 @@
 
 #ifndef STATX_DIOALIGN
 #define STATX_DIOALIGN 0x00002000U
+#endif
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
 #endif
 
 namespace holdfast {
@@ -72,6 +77,23 @@ int64_t Operations::WriteAt(int fd, const void* data, size_t bytes, uint64_t off
 
 int64_t Operations::ReadAt(int fd, void* data, size_t bytes, uint64_t offset) {
   return OrError<int64_t>(pread(fd, data, bytes, static_cast<off_t>(offset)));
+}
+
+int Operations::Map(int fd, size_t bytes, uint64_t offset, void** address) {
+  void* const mapping = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
+                             fd, static_cast<off_t>(offset));
+  if (mapping == MAP_FAILED) return -errno;
+  *address = mapping;
+  return 0;
+}
+
+void Operations::Unmap(void* address, size_t bytes) {
+  (void)munmap(address, bytes);
+}
+
+int Operations::Populate(void* address, size_t bytes) {
+  const int error = OrError(madvise(address, bytes, MADV_POPULATE_READ));
+  return error == -EINVAL ? -ENOSYS : error;
 }
 
 int Operations::Preallocate(int fd, uint64_t bytes) {

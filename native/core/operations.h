@@ -28,6 +28,11 @@ class Operations {
   virtual int Facts(int fd, FileFacts* facts);
   virtual int64_t WriteAt(int fd, const void* data, size_t bytes, uint64_t offset);
   virtual int64_t ReadAt(int fd, void* data, size_t bytes, uint64_t offset);
+  // Maps bytes of a file, private to this process; `offset` is a multiple of the page size.
+  virtual int Map(int fd, size_t bytes, uint64_t offset, void** address);
+  virtual void Unmap(void* address, size_t bytes);
+  // Makes mapped pages readable without a fault; -ENOSYS where the kernel has no call for it.
+  virtual int Populate(void* address, size_t bytes);
   virtual int Preallocate(int fd, uint64_t bytes);
   virtual int Truncate(int fd, uint64_t bytes);
   // Starts writing cached bytes to the device without waiting for them.

@@ -7,8 +7,9 @@
 #include <utility>
 
 #include "core/aligned_memory.h"
+#include "core/crc32c.h"
 #include "core/digest.h"
-#include "core/thread_engine.h"
+#include "core/start_engine.h"
 
 namespace holdfast {
 
@@ -36,15 +37,15 @@ class ReadJob : public Job {
     operation_bytes_ = shape.operation_bytes;
     const auto begin = std::chrono::steady_clock::now();
     if (layout_->bytes() != 0) {
-      AlignedMemory memory;
       HOLDFAST_RETURN_IF_ERROR(
-          AlignedMemory::Allocate(shape.queue_depth * operation_bytes_, &memory));
+          AlignedMemory::Allocate(shape.queue_depth * operation_bytes_, &memory_));
       for (unsigned index = 0; index < shape.queue_depth; ++index) {
-        free_.push_back(memory.data() + index * operation_bytes_);
+        free_.push_back(memory_.data() + index * operation_bytes_);
       }
-      ThreadEngine engine;
-      HOLDFAST_RETURN_IF_ERROR(engine.Start(this, shape.queue_depth));
-      engine.Join();
+      std::unique_ptr<Engine> engine;
+      HOLDFAST_RETURN_IF_ERROR(StartEngine(options_->engine, this, shape.queue_depth, &engine));
+      engine->Join();
+      if (memory_lost_.load()) memory_.Leak();
       HOLDFAST_RETURN_IF_ERROR(failure_);
     }
     if (Stopped()) return Status::Aborted();
@@ -62,6 +63,9 @@ class ReadJob : public Job {
     return reader_abort_->load(std::memory_order_acquire) ||
            (options_->abort != nullptr && options_->abort->load(std::memory_order_acquire));
   }
+
+  Memory Staging() override { return {memory_.data(), memory_.size()}; }
+  void KeepStaging() override { memory_lost_.store(true); }
 
   Claim TakeOperation(Operation* operation) override {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -147,6 +151,8 @@ class ReadJob : public Job {
   std::atomic<uint64_t>* const read_bytes_;
   const uint64_t end_;  // in the file
   size_t operation_bytes_ = 0;
+  AlignedMemory memory_;
+  std::atomic<bool> memory_lost_{false};
 
   std::mutex mutex_;  // guards everything below
   uint64_t next_ = 0;
@@ -190,6 +196,25 @@ Status StreamReader::Read(ReadOptions options, TransferResult* result) {
   result->direct = file_->direct();
   result->direct_reason = file_->direct_reason();
   return status;
+}
+
+Status StreamReader::Map(uint64_t offset, uint64_t bytes, const std::shared_ptr<AbortFlag>& abort,
+                         FileMapping* mapping, uint32_t* crc32c) {
+  FileMapping made;
+  HOLDFAST_RETURN_IF_ERROR(file_->Map(offset, bytes, &made));
+  uint32_t crc = 0;
+  for (uint64_t at = 0; at < bytes; at += kDefaultOperationBytes) {
+    if (abort_->load(std::memory_order_acquire) ||
+        (abort != nullptr && abort->load(std::memory_order_acquire))) {
+      return Status::Aborted();
+    }
+    const uint64_t step = std::min<uint64_t>(kDefaultOperationBytes, bytes - at);
+    HOLDFAST_RETURN_IF_ERROR(made.Populate(at, step));
+    crc = Crc32c(made.data() + at, static_cast<size_t>(step), crc);
+  }
+  *mapping = std::move(made);
+  *crc32c = crc;
+  return Status::Ok();
 }
 
 }  // namespace holdfast

@@ -23,6 +23,7 @@ struct ReadOptions {
   std::unique_ptr<LeaseSet> leases;    // what keeps the destinations; may be null
   size_t operation_bytes = 0;          // 0: the default
   unsigned queue_depth = 0;            // 0: the default
+  EngineKind engine = EngineKind::kAuto;
   std::shared_ptr<AbortFlag> abort;
 };
 
@@ -36,6 +37,9 @@ class StreamReader {
   // Waits for all of it. A file that ends too early is kTruncated, and the destinations hold an
   // unspecified part of the data after any error.
   Status Read(ReadOptions options, TransferResult* result);
+  // Maps `bytes` > 0 bytes from `offset` on, with their CRC32C from the mapped pages themselves.
+  Status Map(uint64_t offset, uint64_t bytes, const std::shared_ptr<AbortFlag>& abort,
+             FileMapping* mapping, uint32_t* crc32c);
   // Makes running reads fail with an abort soon, and later ones at once.
   void Abort() { abort_->store(true, std::memory_order_release); }
 

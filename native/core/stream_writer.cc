@@ -62,10 +62,23 @@ Status StreamWriter::Start(const std::string& path) {
       slots_[index].memory = memory_.data() + index * shape_.operation_bytes;
       free_.push_back(&slots_[index]);
     }
-    if (slot_count != 0) status = engine_.Start(this, shape_.queue_depth);
+    if (slot_count != 0) status = StartEngine(options_.engine, this, shape_.queue_depth, &engine_);
   }
   if (!status.ok()) (void)options_.operations->Unlink(path.c_str());
   return status;
+}
+
+void StreamWriter::Wake() {
+  if (engine_ != nullptr) engine_->Wake();
+}
+
+void StreamWriter::Join() {
+  if (engine_ != nullptr) engine_->Join();
+}
+
+void StreamWriter::DropStaging() {
+  if (memory_lost_.load()) memory_.Leak();
+  memory_ = AlignedMemory();
 }
 
 void StreamWriter::Write(Source source, Done done) {
@@ -90,7 +103,7 @@ void StreamWriter::Write(Source source, Done done) {
       queue_.push_back(call);
     }
   }
-  engine_.Wake();
+  Wake();
   Notify(finished);
 }
 
@@ -225,7 +238,7 @@ Status StreamWriter::Before(Operation* operation) {
     }
   }
   Notify(finished);
-  if (!full) engine_.Wake();
+  if (!full) Wake();
   return Status::Ok();
 }
 
@@ -255,7 +268,7 @@ void StreamWriter::Failed(Operation* operation, const Status& status) {
     --active_;
     drained_.notify_all();
   }
-  engine_.Wake();  // the others should see it and end
+  Wake();  // the others should see it and end
   Notify(finished);
 }
 
@@ -319,12 +332,12 @@ Status StreamWriter::Finish(TransferResult* result) {
   if (closed_) return Status::InvalidArgument("the writer is closed");
   closed_ = true;
   Status status = WaitUntilWritten();
-  engine_.Wake();
-  engine_.Join();
+  Wake();
+  Join();
   if (status.ok()) status = Seal(result);
   const Status closed = file_->Close();
   if (status.ok()) status = closed;
-  memory_ = AlignedMemory();
+  DropStaging();
   if (!status.ok()) return status;
   result->bytes = layout_.bytes();
   result->crc32c = digest_.Crc();
@@ -343,7 +356,7 @@ void StreamWriter::Abort() {
     const std::lock_guard<std::mutex> lock(mutex_);
     FailLocked(Status::Aborted(), &finished);
   }
-  engine_.Wake();
+  Wake();
   Notify(finished);
 }
 
@@ -356,7 +369,7 @@ void StreamWriter::DropRevokedSources() {
     });
     if (!intact) FailLocked(SourceGone(), &finished);
   }
-  engine_.Wake();
+  Wake();
   Notify(finished);
 }
 
@@ -364,9 +377,9 @@ void StreamWriter::Abandon() {
   if (closed_ || file_ == nullptr) return;
   closed_ = true;
   Abort();
-  engine_.Join();
+  Join();
   (void)file_->Close();
-  memory_ = AlignedMemory();
+  DropStaging();
 }
 
 }  // namespace holdfast

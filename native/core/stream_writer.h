@@ -20,7 +20,7 @@
 #include "core/digest.h"
 #include "core/file.h"
 #include "core/pin_table.h"
-#include "core/thread_engine.h"
+#include "core/start_engine.h"
 #include "core/transfer.h"
 
 namespace holdfast {
@@ -32,6 +32,7 @@ struct WriterOptions {
   std::vector<uint64_t> spans;  // lengths in bytes; their sum is the length of the file
   size_t operation_bytes = 0;   // 0: the default
   unsigned queue_depth = 0;     // 0: the default
+  EngineKind engine = EngineKind::kAuto;
   std::shared_ptr<AbortFlag> abort;
   Operations* operations = &Operations::System();  // must outlive the writer
 };
@@ -109,6 +110,8 @@ class StreamWriter : private Job {
   StreamWriter(WriterOptions options, Layout layout);
   Status Start(const std::string& path);
 
+  Memory Staging() override { return {memory_.data(), memory_.size()}; }
+  void KeepStaging() override { memory_lost_.store(true); }
   Claim TakeOperation(Operation* operation) override;
   Status Before(Operation* operation) override;
   Status After(Operation* operation) override;
@@ -119,6 +122,9 @@ class StreamWriter : private Job {
   void FailLocked(const Status& status, Calls* finished);
   void FinishCallLocked(const std::shared_ptr<Call>& call, Calls* finished);
   void Notify(const Calls& finished);
+  void Wake();
+  void Join();
+  void DropStaging();
   Status WaitUntilWritten();
   Status Seal(TransferResult* result);
 
@@ -128,6 +134,7 @@ class StreamWriter : private Job {
   StopFlags stop_;
   std::unique_ptr<File> file_;
   AlignedMemory memory_;
+  std::atomic<bool> memory_lost_{false};
   std::vector<Slot> slots_;
   std::atomic<uint64_t> written_bytes_{0};
 
@@ -147,7 +154,7 @@ class StreamWriter : private Job {
   std::chrono::steady_clock::time_point first_claim_;
   std::chrono::steady_clock::time_point last_write_;
 
-  ThreadEngine engine_;  // last: its threads use everything above
+  std::unique_ptr<Engine> engine_;  // last: its threads use everything above
 };
 
 }  // namespace holdfast

@@ -23,51 +23,59 @@ export interface FileProblem {
  * (for a file without tensors: the whole).
  */
 export function checkDigest(file: ManifestFile, digest: FileDigest): FileProblem[] {
-  const hit: HitTensor[] = [];
-  (file.tensors ?? []).forEach((tensor, i) => {
-    const actual = crcHex(digest.spans[i + 1] as number);
-    if (actual !== tensor.crc32c) hit.push({ tensor, actual });
-  });
-  const problems = checkChunks(file, digest, hit);
+  const tensors = file.tensors ?? [];
+  const hit = checkTensors(file, tensors, digest.spans.subarray(1));
+  const names = new Set(hit.flatMap((problem) => problem.tensors));
+  const problems = checkChunks(
+    file,
+    0,
+    digest.chunks,
+    tensors.filter(({ name }) => names.has(name)),
+  );
   if (problems.length > 0) return problems;
   // All chunks right, and yet a sum over them is not: the manifest contradicts itself.
   const whole = crcHex(digest.crc32c);
   if (whole !== file.crc32c) problems.push(mismatch(file, 0, file.bytes, [], file.crc32c, whole, 'The whole file'));
-  for (const { tensor, actual } of hit) {
-    problems.push(mismatch(file, tensor.offset, tensor.bytes, [tensor.name], tensor.crc32c, actual, 'A tensor'));
-  }
+  problems.push(...hit);
   return problems;
 }
 
-/** A tensor whose checksum differs. */
-interface HitTensor {
-  readonly tensor: ManifestTensor;
-  readonly actual: string;
+/** `ERR_CHECKSUM` problems of tensors of `file` whose CRC32Cs are `sums`. */
+export function checkTensors(file: ManifestFile, tensors: readonly ManifestTensor[], sums: ArrayLike<number>): FileProblem[] {
+  return tensors.flatMap((tensor, i) => {
+    const actual = crcHex(sums[i] as number);
+    if (actual === tensor.crc32c) return [];
+    return [mismatch(file, tensor.offset, tensor.bytes, [tensor.name], tensor.crc32c, actual, 'A tensor')];
+  });
 }
 
-/** Chunks that differ, each with the hit tensors that overlap it; both lists are in the order of the file. */
-function checkChunks(file: ManifestFile, digest: FileDigest, hit: readonly HitTensor[]): FileProblem[] {
+/**
+ * `ERR_CHECKSUM` problems of consecutive chunks of `file` from number `from` on, whose CRC32Cs are `sums`. Each names the tensors of `hit`, which
+ * are known to differ, that overlap it; without `hit`, all that do.
+ */
+export function checkChunks(file: ManifestFile, from: number, sums: ArrayLike<number>, hit = file.tensors ?? []): FileProblem[] {
   const problems: FileProblem[] = [];
   let first = 0;
-  file.chunks.forEach((expected, i) => {
-    const actual = crcHex(digest.chunks[i] as number);
-    if (actual === expected) return;
-    const begin = i * file.chunkBytes;
+  for (let i = 0; i < sums.length; i++) {
+    const expected = file.chunks[from + i] as string;
+    const actual = crcHex(sums[i] as number);
+    if (actual === expected) continue;
+    const begin = (from + i) * file.chunkBytes;
     const end = Math.min(begin + file.chunkBytes, file.bytes);
     while (first < hit.length && endOf(hit[first]) <= begin) first++;
     const tensors: string[] = [];
     for (let next = first; next < hit.length; next++) {
-      const { tensor } = hit[next] as HitTensor;
+      const tensor = hit[next] as ManifestTensor;
       if (tensor.offset >= end) break;
       if (tensor.offset + tensor.bytes > begin) tensors.push(tensor.name);
     }
     problems.push(mismatch(file, begin, end - begin, tensors, expected, actual, 'A chunk'));
-  });
+  }
   return problems;
 }
 
-function endOf(hit: HitTensor | undefined): number {
-  return hit === undefined ? 0 : hit.tensor.offset + hit.tensor.bytes;
+function endOf(tensor: ManifestTensor | undefined): number {
+  return tensor === undefined ? 0 : tensor.offset + tensor.bytes;
 }
 
 function mismatch(

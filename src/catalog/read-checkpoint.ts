@@ -3,32 +3,34 @@
  * the manifest. Verification and restoring are this one function.
  */
 import path from 'node:path';
-import type { DirectIo, Engine, FileReader, MemoryRange, ReadSpan } from '../engine/contract.js';
+import type { FileReader, MemoryRange, ReadSpan } from '../engine/contract.js';
 import { type Progress, withProgress } from '../engine/progress.js';
 import { isDamage, throwIfAborted, toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
-import { MAX_ATTACHMENT_BYTES, type Manifest, type ManifestFile } from '../format/manifest.js';
-import {
-  decodeHeader,
-  decodeHeaderLength,
-  LENGTH_BYTES,
-  MAX_HEADER_BYTES,
-  type SafetensorsHeader,
-  type TensorEntry,
-} from '../format/safetensors.js';
+import type { TensorRole } from '../format/layout.js';
+import { MAX_ATTACHMENT_BYTES, type Manifest, type ManifestFile, type ManifestTensor } from '../format/manifest.js';
+import type { SafetensorsHeader, TensorEntry } from '../format/safetensors.js';
 import { decodeState, MAX_STATE_BYTES, type StateDocument } from '../format/state.js';
-import { regularFileBytes } from '../storage/local.js';
 import { checkDigest, type FileProblem } from './check-digest.js';
-import { checkSize } from './checkpoint.js';
-import { RestoredTensor } from './tensor.js';
+import { assertDisjoint, type ChooseMemory, memoryFor, restoredAt, type WantedTensor } from './destinations.js';
+import { closeFiles, type OpenFilesOptions, openFiles } from './open-files.js';
+import { decodeHead, headBytesOf, isTensorFile, MAX_HEAD_BYTES } from './read-head.js';
+import { readHead, readTensors, runsOf } from './read-parts.js';
+import type { RestoredTensor } from './tensor.js';
 
-export interface ReadCheckpointOptions {
-  readonly engine: Engine;
-  readonly direct: DirectIo;
-  /** Keep the bytes (restore), or only check them (verify). */
-  readonly load: boolean;
+export interface ReadCheckpointOptions extends OpenFilesOptions {
+  /** What is kept (restore). Without it every byte is checked, and none is kept (verify). */
+  readonly load?: LoadOptions | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+/** What a restore keeps, and where. */
+export interface LoadOptions {
+  /** Which tensors are wanted; default all. The bytes of others are not read. */
+  readonly wanted?: ((tensor: WantedTensor) => boolean) | undefined;
+  /** Memory for them; default new memory. */
+  readonly choose?: ChooseMemory | undefined;
 }
 
 /** One file after its pass. What was loaded is only there if nothing was wrong with the file. */
@@ -48,9 +50,8 @@ export interface ReadFile {
  * Damage is reported. What says nothing about the checkpoint is thrown: `ERR_ABORTED`, `ERR_RESOURCES`, ….
  */
 export async function readCheckpoint(directory: string, manifest: Manifest, options: ReadCheckpointOptions): Promise<ReadFile[]> {
-  const opened: { file: ManifestFile; reader: FileReader | HoldfastError }[] = [];
+  const opened = await openFiles(directory, manifest.files, options);
   try {
-    for (const file of manifest.files) opened.push({ file, reader: await openFile(directory, file, options) });
     const total = manifest.files.reduce((sum, { bytes }) => sum + bytes, 0);
     const results: ReadFile[] = [];
     let before = 0;
@@ -60,7 +61,7 @@ export async function readCheckpoint(directory: string, manifest: Manifest, opti
         results.push({ file, problems: [toProblem(reader, file.name)], tensors: new Map() });
       } else {
         const measure = (): Progress => ({
-          phase: options.load ? 'read' : 'verify',
+          phase: options.load === undefined ? 'verify' : 'read',
           bytes: before + reader.readBytes(),
           totalBytes: total,
           checkpoint: path.basename(directory),
@@ -72,41 +73,20 @@ export async function readCheckpoint(directory: string, manifest: Manifest, opti
     }
     return results;
   } finally {
-    for (const { reader } of opened) if (!(reader instanceof HoldfastError)) await reader.close();
-  }
-}
-
-/** The file's reader, or what is wrong with it before a byte is read. */
-async function openFile(
-  directory: string,
-  file: ManifestFile,
-  { engine, direct }: ReadCheckpointOptions,
-): Promise<FileReader | HoldfastError> {
-  const target = path.join(directory, file.name);
-  const checkpoint = path.basename(directory);
-  try {
-    const wrong = checkSize(directory, file, await regularFileBytes(target));
-    if (wrong !== undefined) return wrong;
-    const reader = await engine.openReader(target, direct);
-    const changed = checkSize(directory, file, reader.bytes);
-    if (changed === undefined) return reader;
-    await reader.close();
-    return changed;
-  } catch (error) {
-    const failure = toHoldfastError(error, `open ${checkpoint}/${file.name}`, { checkpoint, file: file.name, path: target });
-    if (!isDamage(failure)) throw failure;
-    return failure.code === 'ERR_NOT_FOUND' ? (checkSize(directory, file, undefined) as HoldfastError) : failure;
+    await closeFiles(opened);
   }
 }
 
 async function readFile(directory: string, file: ManifestFile, reader: FileReader, options: ReadCheckpointOptions): Promise<ReadFile> {
   const checkpoint = path.basename(directory);
+  const { load, signal } = options;
   try {
-    const plan = planSpans(file, options.load);
-    const digest = await reader.read({ chunkBytes: file.chunkBytes, spans: plan.spans, signal: options.signal });
+    if (load?.wanted !== undefined && isTensorFile(file)) return await readWanted(file, reader, load, signal);
+    const plan = planSpans(file, load);
+    const digest = await reader.read({ chunkBytes: file.chunkBytes, spans: plan.spans, signal });
     const problems = checkDigest(file, digest);
     if (problems.length > 0) return { file, problems, tensors: new Map() };
-    return interpret(file, plan, checkpoint, options.load);
+    return interpret(file, plan, checkpoint, load !== undefined);
   } catch (error) {
     const failure = toHoldfastError(error, `read ${checkpoint}/${file.name}`, { checkpoint, file: file.name });
     if (!isDamage(failure)) throw failure;
@@ -114,44 +94,61 @@ async function readFile(directory: string, file: ManifestFile, reader: FileReade
   }
 }
 
+/** Only some of the tensors: each with its own checksum, and the head with those of its chunks. */
+async function readWanted(file: ManifestFile, reader: FileReader, load: LoadOptions, signal: AbortSignal | undefined): Promise<ReadFile> {
+  const listed = file.tensors ?? [];
+  const tensors = new Map<string, RestoredTensor>();
+  const runs = runsOf(listed, (i) => load.wanted?.(wantedTensor(file, listed[i] as ManifestTensor)) === true);
+  if (runs.length === 0) return { file, problems: [], tensors };
+  const { header, entries } = await readHead(file, reader, signal);
+  const targets = new Map<number, MemoryRange>();
+  for (const { first, count } of runs) {
+    for (let i = first; i < first + count; i++) targets.set(i, memoryFor(wantedTensor(file, listed[i] as ManifestTensor), load.choose));
+  }
+  assertDisjoint([...targets].map(([i, range]) => ({ name: (listed[i] as ManifestTensor).name, range })));
+  for (const { first, count } of runs) {
+    const destinations = Array.from({ length: count }, (_, i) => targets.get(first + i));
+    const problems = await readTensors(file, reader, first, destinations, signal);
+    if (problems.length > 0) return { file, problems, tensors: new Map() };
+  }
+  for (const [i, range] of targets) {
+    const entry = entries[i] as TensorEntry;
+    tensors.set(entry.name, restoredAt(entry, range));
+  }
+  return { file, problems: [], header, tensors };
+}
+
+function wantedTensor({ role }: ManifestFile, { name, bytes }: ManifestTensor): WantedTensor {
+  return { name, role: role as TensorRole, byteLength: bytes };
+}
+
 interface SpanPlan {
   readonly spans: readonly ReadSpan[];
   /** Where the head of a tensor file, or a whole small file, goes. */
   readonly head: Uint8Array | undefined;
   /** Per tensor of the manifest. */
-  readonly buffers: readonly ArrayBuffer[];
+  readonly targets: readonly MemoryRange[];
 }
 
-function planSpans(file: ManifestFile, load: boolean): SpanPlan {
+function planSpans(file: ManifestFile, load: LoadOptions | undefined): SpanPlan {
   const tensors = file.tensors ?? [];
-  const headBytes = tensors[0]?.offset ?? file.bytes;
-  const limit = isTensorFile(file)
-    ? LENGTH_BYTES + MAX_HEADER_BYTES
-    : file.role === 'state'
-      ? MAX_STATE_BYTES
-      : load
-        ? MAX_ATTACHMENT_BYTES
-        : -1;
-  const head = headBytes <= limit ? new Uint8Array(headBytes) : undefined;
-  const buffers = load ? tensors.map(({ bytes }) => new ArrayBuffer(bytes)) : [];
-  const spans: ReadSpan[] = [{ bytes: headBytes, into: head && whole(head.buffer) }];
-  tensors.forEach(({ bytes }, i) => {
-    const buffer = buffers[i];
-    spans.push({ bytes, into: buffer && whole(buffer) });
-  });
-  return { spans, head, buffers };
+  const headBytes = headBytesOf(file);
+  const head = headBytes <= mostHeadBytes(file, load !== undefined) ? new Uint8Array(headBytes) : undefined;
+  const targets = load === undefined ? [] : tensors.map((tensor) => memoryFor(wantedTensor(file, tensor), load.choose));
+  assertDisjoint(targets.map((range, i) => ({ name: (tensors[i] as ManifestTensor).name, range })));
+  const into = head && { buffer: head.buffer, byteOffset: 0, byteLength: headBytes };
+  return { spans: [{ bytes: headBytes, into }, ...tensors.map(({ bytes }, i) => ({ bytes, into: targets[i] }))], head, targets };
 }
 
-function whole(buffer: ArrayBuffer): MemoryRange {
-  return { buffer, byteOffset: 0, byteLength: buffer.byteLength };
-}
-
-function isTensorFile({ role }: ManifestFile): boolean {
-  return role === 'model' || role === 'optimizer';
+/** Longer heads, or files without tensors, are not kept in memory. */
+function mostHeadBytes(file: ManifestFile, load: boolean): number {
+  if (isTensorFile(file)) return MAX_HEAD_BYTES;
+  if (file.role === 'state') return MAX_STATE_BYTES;
+  return load ? MAX_ATTACHMENT_BYTES : -1;
 }
 
 /** Makes sense of bytes whose checksums were right. */
-function interpret(file: ManifestFile, { head, buffers }: SpanPlan, checkpoint: string, load: boolean): ReadFile {
+function interpret(file: ManifestFile, { head, targets }: SpanPlan, checkpoint: string, load: boolean): ReadFile {
   const result = { file, problems: [], tensors: new Map<string, RestoredTensor>() };
   if (file.role === 'state') {
     if (head === undefined)
@@ -169,43 +166,12 @@ function interpret(file: ManifestFile, { head, buffers }: SpanPlan, checkpoint: 
       },
     );
   }
-  const header = decodeHead(file, head);
-  const entries = matchHeader(file, header);
-  buffers.forEach((buffer, i) => {
-    const { name, dtype, shape } = entries[i] as TensorEntry;
-    result.tensors.set(name, new RestoredTensor(dtype, shape, buffer));
+  const { header, entries } = decodeHead(file, head);
+  targets.forEach((range, i) => {
+    const entry = entries[i] as TensorEntry;
+    result.tensors.set(entry.name, restoredAt(entry, range));
   });
   return { ...result, header };
-}
-
-function decodeHead(file: ManifestFile, head: Uint8Array | undefined): SafetensorsHeader {
-  if (head === undefined)
-    throw new HoldfastError('ERR_HEADER_LENGTH', `${file.name} has a header of more than ${MAX_HEADER_BYTES} bytes.`, { file: file.name });
-  const length = decodeHeaderLength(head, file.bytes, file.name);
-  if (LENGTH_BYTES + length > head.length) throw headerMismatch(file, 'the first tensor of the manifest lies inside the header');
-  return decodeHeader(head.subarray(LENGTH_BYTES, LENGTH_BYTES + length), file.bytes, file.name);
-}
-
-/** The header's entries in the manifest's order. Throws `ERR_HEADER_MISMATCH` unless both list the same. */
-function matchHeader(file: ManifestFile, header: SafetensorsHeader): TensorEntry[] {
-  const listed = file.tensors ?? [];
-  if (listed.length !== header.tensors.length) {
-    throw headerMismatch(file, `the manifest lists ${listed.length} tensors, the header ${header.tensors.length}`);
-  }
-  // By name, not by place: empty tensors may share their place with others.
-  const entries = new Map(header.tensors.map((tensor) => [tensor.name, tensor]));
-  return listed.map(({ name, offset, bytes }) => {
-    const entry = entries.get(name);
-    if (entry?.offset === offset && entry.bytes === bytes) return entry;
-    throw headerMismatch(file, `tensor ${JSON.stringify(name)} is not where the manifest says`, name);
-  });
-}
-
-function headerMismatch(file: ManifestFile, what: string, tensor?: string): HoldfastError {
-  return new HoldfastError('ERR_HEADER_MISMATCH', `The header of ${file.name} does not fit the manifest: ${what}.`, {
-    file: file.name,
-    ...(tensor === undefined ? {} : { tensors: [tensor] }),
-  });
 }
 
 /** An error about one file, in the form in which verification reports it. */

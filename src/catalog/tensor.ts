@@ -6,18 +6,21 @@ import { arrayClassOf, type Dtype, type TensorArray } from '../format/dtype.js';
 const MAX_VIEW_ELEMENTS = 2 ** 32 - 1;
 const PART_ELEMENTS = 2 ** 31;
 
-/** A restored tensor; its memory is its own. */
+/** A restored tensor. Its memory is its own, or what the caller gave. */
 export class RestoredTensor {
+  /** Bytes of all elements. */
+  readonly byteLength: number;
+
   constructor(
     readonly dtype: Dtype,
     /** Sizes per dimension; `[]` is a scalar. */
     readonly shape: readonly number[],
-    /** All its bytes, little-endian. */
+    /** Holds its bytes, little-endian, from `byteOffset` on. */
     readonly buffer: ArrayBuffer,
-  ) {}
-
-  get byteLength(): number {
-    return this.buffer.byteLength;
+    readonly byteOffset = 0,
+    byteLength = buffer.byteLength - byteOffset,
+  ) {
+    this.byteLength = byteLength;
   }
 
   /**
@@ -39,10 +42,10 @@ export class RestoredTensor {
     const ArrayClass = arrayClassOf(this.dtype);
     const size = ArrayClass.BYTES_PER_ELEMENT;
     const elements = this.byteLength / size;
-    if (elements <= MAX_VIEW_ELEMENTS) return [new ArrayClass(this.buffer, 0, elements)];
+    if (elements <= MAX_VIEW_ELEMENTS) return [new ArrayClass(this.buffer, this.byteOffset, elements)];
     const parts: TensorArray[] = [];
     for (let at = 0; at < elements; at += PART_ELEMENTS) {
-      parts.push(new ArrayClass(this.buffer, at * size, Math.min(PART_ELEMENTS, elements - at)));
+      parts.push(new ArrayClass(this.buffer, this.byteOffset + at * size, Math.min(PART_ELEMENTS, elements - at)));
     }
     return parts;
   }

@@ -100,7 +100,7 @@ async function verifyCheckpoint(directory: string, checked: Tally, options: Veri
   checked.checkpoints++;
   try {
     const manifest = await readManifest(directory);
-    const results = await readCheckpoint(directory, manifest, { ...options, load: false });
+    const results = await readCheckpoint(directory, manifest, options);
     return results.flatMap(({ file, problems }) => {
       checked.files++;
       checked.tensors += file.tensors?.length ?? 0;

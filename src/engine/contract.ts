@@ -78,6 +78,12 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Bytes of a file as memory. */
+export interface MappedMemory {
+  readonly buffer: ArrayBuffer;
+  readonly crc32c: number;
+}
+
 /** An open file. */
 export interface FileReader {
   /** Length when it was opened, in bytes. */
@@ -85,6 +91,11 @@ export interface FileReader {
   read(options: ReadOptions): Promise<FileDigest>;
   /** Bytes read by the current `read` so far. */
   readBytes(): number;
+  /**
+   * Maps `bytes` > 0 bytes from `offset` on into memory, private to this process, with their CRC32C; `undefined` where that cannot be done
+   * here. The file may be closed and removed afterwards.
+   */
+  map(offset: number, bytes: number, signal?: AbortSignal): Promise<MappedMemory | undefined>;
   close(): Promise<void>;
 }
 

@@ -9,6 +9,7 @@ import { selectEngine } from '../engine/select.js';
 import { HoldfastError } from '../errors.js';
 import { LayoutCache } from '../format/layout-cache.js';
 import { startWorkers } from '../saver/pool.js';
+import { CheckpointReader } from './checkpoint-reader.js';
 import { prepareDirectory, WriterCore } from './core.js';
 import type { ManagerEvents } from './events.js';
 import {
@@ -22,10 +23,11 @@ import {
   type Settings,
 } from './options.js';
 import { handlePreemption, type PreemptionHandle, type PreemptionOptions } from './preemption.js';
-import { isRestoreTarget, type Restored, type RestoreTarget, resolveCheckpoint, restoreTarget } from './restore.js';
+import { type Restored, type RestoreOptions, resolveRestoreOptions, restoreTarget } from './restore.js';
 import type { SaveResult } from './save.js';
 import type { AsyncSaveRequest, SaveRequest } from './save-request.js';
 import { type PendingSave, type SaveCounts, Saver } from './saver.js';
+import { isRestoreTarget, type RestoreTarget, resolveCheckpoint, withTarget } from './target.js';
 
 /**
  * Saves, finds and restores the checkpoints of one directory.
@@ -148,24 +150,31 @@ export class CheckpointManager implements AsyncDisposable {
   }
 
   /**
-   * Reads a checkpoint, checking every byte. `latest` (default) and `best` fall back past damaged
+   * Reads a checkpoint, or some of its tensors, checking every byte. `latest` (default) and `best` fall back past damaged
    * checkpoints, which `skipped` then lists.
    *
    * Gives `null` only where there is no checkpoint at all. Throws `ERR_NO_GOOD_CHECKPOINT` where all are damaged,
    * `ERR_NOT_FOUND` for a step or path that is not there, and for a path the code of what is damaged.
    */
-  async restore(target: RestoreTarget = 'latest', options: CallOptions = {}): Promise<Restored | null> {
+  async restore(target: RestoreTarget = 'latest', options: RestoreOptions = {}): Promise<Restored | null> {
     this.assertOpen();
-    const call = checkCallOptions('restore', options);
-    if (!isRestoreTarget(target)) {
-      throw new HoldfastError(
-        'ERR_INVALID_ARGUMENT',
-        'restore takes "latest", "best", { step: number }, or the name or path of a checkpoint.',
-      );
-    }
+    const call = resolveRestoreOptions(options);
+    assertTarget('restore', target);
     const { engine, directory } = this;
     const { direct, monitor } = this.settings;
     return restoreTarget(target, { engine, directory, direct, monitor, ...call });
+  }
+
+  /**
+   * Opens a checkpoint to read single tensors of it: whole, some rows, or mapped into memory. Nothing but the heads of its files is read now.
+   * Chooses, falls back and throws as `restore` does, on what it has read: damage of a tensor shows when that is read.
+   */
+  async openCheckpoint(target: RestoreTarget = 'latest'): Promise<CheckpointReader | null> {
+    this.assertOpen();
+    assertTarget('openCheckpoint', target);
+    const { engine, directory } = this;
+    const { direct, monitor } = this.settings;
+    return withTarget(target, { directory, monitor }, (info, manifest) => CheckpointReader.open(info, manifest, { engine, direct }));
   }
 
   /** Every checkpoint, damaged ones included, in commit order; no data is read. */
@@ -228,6 +237,11 @@ export class CheckpointManager implements AsyncDisposable {
 export interface CloseOptions {
   /** Milliseconds; default: as long as it takes. */
   readonly deadlineMs?: number | undefined;
+}
+
+function assertTarget(call: string, target: unknown): asserts target is RestoreTarget {
+  if (isRestoreTarget(target)) return;
+  throw new HoldfastError('ERR_INVALID_ARGUMENT', `${call} takes "latest", "best", { step: number }, or the name or path of a checkpoint.`);
 }
 
 const NO_SAVES: SaveCounts = { accepted: 0, committed: 0, skipped: 0, replaced: 0, cancelled: 0, failed: 0 };

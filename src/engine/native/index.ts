@@ -8,6 +8,7 @@ import type {
   FileReader,
   FileWriter,
   HeldMemory,
+  MappedMemory,
   MemoryRange,
   ReadOptions,
   SharedMemory,
@@ -20,6 +21,9 @@ import { adoptMemory, CallersMemory, checksumsOf, NativeMemory, shareMemory, tri
 
 /** What renameat2 says where the kernel, the file system or a sandbox does not know or allow the flag. */
 const NO_SUCH_FLAG: ReadonlySet<string> = new Set(['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EPERM']);
+
+/** The kernel, the file system or the runtime cannot map this file. */
+const CANNOT_MAP: ReadonlySet<string> = new Set(['ENOSYS', 'ENODEV', 'EINVAL', 'EACCES', 'ERR_NO_EXTERNAL_BUFFERS_ALLOWED']);
 
 /** Ties an AbortSignal to one of the addon's abort tokens for the time of one operation. */
 class Cancellation {
@@ -119,6 +123,18 @@ class NativeReader implements FileReader {
 
   readBytes(): number {
     return this.addon.readBytes(this.reader);
+  }
+
+  async map(offset: number, bytes: number, signal?: AbortSignal): Promise<MappedMemory | undefined> {
+    const cancellation = new Cancellation(this.addon, signal);
+    try {
+      return await cancellation.run('The read', () => this.addon.map(this.reader, offset, bytes, cancellation.token));
+    } catch (error) {
+      if (CANNOT_MAP.has((error as { code?: unknown }).code as string)) return undefined;
+      throw error;
+    } finally {
+      cancellation.end();
+    }
   }
 
   async close(): Promise<void> {

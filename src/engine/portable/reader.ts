@@ -75,6 +75,11 @@ export class PortableReader implements FileReader {
     return this.done;
   }
 
+  /** Node.js has no memory mapping of its own. */
+  async map(): Promise<undefined> {
+    return undefined;
+  }
+
   async close(): Promise<void> {
     await this.file.close();
   }

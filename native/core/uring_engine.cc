@@ -1,0 +1,213 @@
+#include "core/uring_engine.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "core/counters.h"
+#include "core/thread_engine.h"
+
+namespace holdfast {
+
+namespace {
+
+// One thread copies and checksums faster than any single disk writes; more serve arrays of disks.
+constexpr unsigned kThreadsMax = 4;
+
+}  // namespace
+
+// An operation between its claim and its end.
+struct UringEngine::Flight {
+  Operation operation;
+  Transfer transfer;
+};
+
+class UringEngine::Loop {
+ public:
+  Loop(UringEngine* engine, Job* job, unsigned depth) : engine_(*engine), job_(*job) {
+    flights_.resize(depth);
+    for (Flight& flight : flights_) free_.push_back(&flight);
+  }
+
+  int Open() {
+    const int error = OpenRing(static_cast<unsigned>(flights_.size()), &ring_);
+    if (error < 0) return error;
+    const Job::Memory staging = job_.Staging();
+    // Only a help: without it the kernel looks the pages up for every call.
+    if (staging.bytes != 0) (void)ring_->RegisterMemory(staging.data, staging.bytes);
+    return 0;
+  }
+
+  void Run() {
+    for (;;) {
+      const uint64_t seen = engine_.Wakes();
+      const Job::Claim claim = Fill();
+      if (in_flight() > 0) {
+        Advance(claim == Job::Claim::kOperation ? 0 : 1);
+      } else if (claim == Job::Claim::kDone) {
+        return;
+      } else if (claim == Job::Claim::kWait) {
+        engine_.WaitForWake(seen);
+      }
+    }
+  }
+
+ private:
+  size_t in_flight() const { return flights_.size() - free_.size(); }
+
+  // Claims one operation, if there is room for it, and puts it into the ring. kWait: there is no
+  // room, or nothing to claim for now.
+  Job::Claim Fill() {
+    if (free_.empty()) return Job::Claim::kWait;
+    Flight* flight = free_.back();
+    flight->operation = Operation{};
+    Job::Claim claim;
+    try {
+      claim = job_.TakeOperation(&flight->operation);
+    } catch (const std::bad_alloc&) {
+      return Job::Claim::kOperation;  // nothing was claimed; memory may be there the next time
+    }
+    if (claim != Job::Claim::kOperation) return claim;
+    free_.pop_back();
+    Guarded(flight, [&] {
+      HOLDFAST_RETURN_IF_ERROR(broken_);
+      HOLDFAST_RETURN_IF_ERROR(job_.Before(&flight->operation));
+      Begin(flight);
+      return Status::Ok();
+    });
+    return claim;
+  }
+
+  void Begin(Flight* flight) {
+    const Operation& operation = flight->operation;
+    if (operation.bytes == 0) return free_.push_back(flight);
+    Transfer transfer;
+    transfer.write = operation.kind == Operation::Kind::kWrite;
+    transfer.memory = operation.memory;
+    transfer.bytes = operation.bytes;
+    transfer.needed = transfer.write ? operation.bytes : operation.needed;
+    transfer.offset = operation.offset;
+    flight->transfer = std::move(transfer);
+    Continue(flight);
+  }
+
+  // Puts the next call of a transfer into the ring, or ends it.
+  void Continue(Flight* flight) {
+    TransferCall call;
+    if (flight->operation.file->NextCall(&flight->transfer, &call)) {
+      return ring_->Queue(call, reinterpret_cast<uintptr_t>(flight));
+    }
+    Guarded(flight, [&] {
+      HOLDFAST_RETURN_IF_ERROR(flight->transfer.status);
+      flight->operation.transferred = flight->transfer.transferred;
+      HOLDFAST_RETURN_IF_ERROR(job_.After(&flight->operation));
+      free_.push_back(flight);
+      return Status::Ok();
+    });
+  }
+
+  // Submits, waits for `wanted` completions, and goes on with what has been completed.
+  void Advance(unsigned wanted) {
+    const int error = ring_->Submit(wanted);
+    if (error < 0) return Break(Status::System(-error, "io_uring_enter", ""));
+    Ring::Completion completion;
+    while (ring_->Pop(&completion)) {
+      Flight* flight = reinterpret_cast<Flight*>(static_cast<uintptr_t>(completion.tag));
+      flight->operation.file->TakeResult(&flight->transfer, completion.result);
+      Continue(flight);
+    }
+  }
+
+  // A ring that cannot be entered tells no more of what is in flight: the kernel may go on with it.
+  void Break(const Status& status) {
+    broken_ = status;
+    job_.KeepStaging();
+    for (Flight& flight : flights_) {
+      if (std::find(free_.begin(), free_.end(), &flight) != free_.end()) continue;
+      free_.push_back(&flight);
+      job_.Failed(&flight.operation, status);
+    }
+  }
+
+  template <typename Body>
+  void Guarded(Flight* flight, Body body) {
+    Status status;
+    try {
+      status = body();
+    } catch (const std::bad_alloc&) {
+      status = Status::OutOfMemory();
+    }
+    if (status.ok()) return;
+    free_.push_back(flight);
+    job_.Failed(&flight->operation, status);
+  }
+
+  UringEngine& engine_;
+  Job& job_;
+  std::vector<Flight> flights_;
+  std::vector<Flight*> free_;
+  std::unique_ptr<Ring> ring_;
+  Status broken_;
+};
+
+UringEngine::UringEngine() = default;
+
+UringEngine::~UringEngine() {
+  Join();
+}
+
+Status UringEngine::Start(Job* job, unsigned queue_depth) {
+  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  const unsigned count = std::min({kThreadsMax, cores, queue_depth});
+  for (unsigned index = 0; index < count; ++index) {
+    const unsigned depth = queue_depth / count + (index < queue_depth % count ? 1 : 0);
+    auto loop = std::make_unique<Loop>(this, job, depth);
+    const int error = loop->Open();
+    if (error < 0) {
+      loops_.clear();
+      return Status::System(-error, "io_uring_setup", "");
+    }
+    loops_.push_back(std::move(loop));
+  }
+  threads_.reserve(count);
+  for (const std::unique_ptr<Loop>& loop : loops_) {
+    std::thread thread;
+    ++counters().threads;
+    const Status status = StartThread(
+        [&loop = *loop] {
+          loop.Run();
+          --counters().threads;
+        },
+        &thread);
+    if (!status.ok()) --counters().threads;
+    if (!status.ok()) return threads_.empty() ? status : Status::Ok();
+    threads_.push_back(std::move(thread));
+  }
+  return Status::Ok();
+}
+
+void UringEngine::Wake() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++wakes_;
+  }
+  woken_.notify_all();
+}
+
+void UringEngine::Join() {
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  loops_.clear();
+}
+
+uint64_t UringEngine::Wakes() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return wakes_;
+}
+
+void UringEngine::WaitForWake(uint64_t seen) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  woken_.wait(lock, [&] { return wakes_ != seen; });
+}
+
+}  // namespace holdfast
