@@ -62,7 +62,7 @@ export interface NativeWriterOptions {
 
 export interface NativeReadOptions {
   readonly chunkBytes: number;
-  /** File offset where reading begins; a multiple of chunkBytes. */
+  /** File offset where reading begins, from where chunks are counted as well. */
   readonly offset: number;
   /** Lengths in bytes of consecutive spans from `offset` on. */
   readonly spans: Float64Array;

@@ -94,9 +94,6 @@ ReadOptions ToReadOptions(Napi::Value value) {
   options.queue_depth =
       static_cast<unsigned>(ToInteger(object.Get("queueDepth"), "queueDepth", 256));
   options.abort = ToAbortFlag(object.Get("abort"));
-  if (options.chunk_bytes != 0 && options.offset % options.chunk_bytes != 0) {
-    ThrowInvalid(env, "offset must be a multiple of chunkBytes");
-  }
   const std::vector<double> destinations = ToNumbers(object.Get("destinations"), "destinations");
   if (destinations.size() / 2 != options.spans.size() || destinations.size() % 2 != 0) {
     ThrowInvalid(env, "destinations must hold two numbers per span");

@@ -72,7 +72,7 @@ export interface ReadSpan {
 
 export interface ReadOptions {
   readonly chunkBytes: number;
-  /** File offset of the first span; a multiple of chunkBytes. Default 0. */
+  /** File offset of the first span, from where chunks are counted as well. Default 0. */
   readonly offset?: number;
   readonly spans: readonly ReadSpan[];
   readonly signal?: AbortSignal | undefined;

@@ -107,7 +107,8 @@ async function useFirstGood<T>(
     try {
       return await use(info, manifest, skipped);
     } catch (error) {
-      if (!(error instanceof HoldfastError) || !isDamage(error)) throw error;
+      // What the caller asked of the checkpoint is not there: older ones are no answer.
+      if (!(error instanceof HoldfastError) || !isDamage(error) || error.code === 'ERR_NOT_FOUND') throw error;
       if (error.code === 'ERR_MISSING_FILE' && !(await isCheckpointDirectory(info.path))) return GONE;
       skipped.push({ name: info.name, code: error.code, message: error.message });
     }
