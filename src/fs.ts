@@ -1,52 +1,116 @@
 /**
  * File operations as promises, made of Node.js's callback functions. Those of `node:fs/promises` end the whole process
  * (`Assertion failed: (req_wrap) != nullptr`) if the worker that calls one is being terminated at that moment.
+ *
+ * A thread that does nothing but write checkpoints makes the short ones itself ({@link blockThisThread}): a hop to libuv's threads and back
+ * takes several times longer than most of them, and a small checkpoint consists of a hundred.
  */
 import fs from 'node:fs';
 import { promisify } from 'node:util';
 
-export const link = promisify(fs.link);
-export const lstat = promisify(fs.lstat);
-export const mkdir = promisify(fs.mkdir);
-export const readdir = promisify(fs.readdir);
-export const readFile = promisify(fs.readFile);
-export const rename = promisify(fs.rename);
-export const rm = promisify(fs.rm);
-export const stat = promisify(fs.stat);
-export const statfs = promisify(fs.statfs);
-export const symlink = promisify(fs.symlink);
-export const unlink = promisify(fs.unlink);
+let blocking = false;
 
-const openFile = promisify(fs.open);
-const closeFile = promisify(fs.close);
-const fstat = promisify(fs.fstat);
-const fsync = promisify(fs.fsync);
+/** From now on the short operations of this thread are done when they return. */
+export function blockThisThread(): void {
+  blocking = true;
+}
+
+/** An operation that is over in a moment, in both its forms. */
+export function short<Arguments extends readonly unknown[], Result>(
+  hop: (...given: Arguments) => Promise<Result>,
+  stay: (...given: Arguments) => Result,
+): (...given: Arguments) => Promise<Result> {
+  return async (...given) => (blocking ? stay(...given) : hop(...given));
+}
+
+export const link = short(promisify(fs.link), fs.linkSync);
+export const rename = short(promisify(fs.rename), fs.renameSync);
+export const unlink = short(promisify(fs.unlink), fs.unlinkSync);
+export const symlink = short<[target: string, file: string], void>(promisify(fs.symlink), fs.symlinkSync);
+export const stat = short<[string], fs.Stats>(promisify(fs.stat), fs.statSync);
+export const lstat = short<[string], fs.Stats>(promisify(fs.lstat), fs.lstatSync);
+/** With nanoseconds. */
+export const lstatExactly = short<[string], fs.BigIntStats>(
+  (file) => promisify(fs.lstat)(file, { bigint: true }),
+  (file) => fs.lstatSync(file, { bigint: true }),
+);
+export const statfs = short<[string], fs.StatsFs>(promisify(fs.statfs), fs.statfsSync);
+export const mkdir = short<[directory: string, mode: number], void>(
+  (directory, mode) => promisify(fs.mkdir)(directory, mode),
+  (directory, mode) => void fs.mkdirSync(directory, mode),
+);
+/** The entries of a directory, with their kinds. */
+export const readdir = short<[string], fs.Dirent[]>(
+  (directory) => promisify(fs.readdir)(directory, { withFileTypes: true }),
+  (directory) => fs.readdirSync(directory, { withFileTypes: true }),
+);
+/** Removes what has that name, and all that is in it. */
+export const removeAll = short<[string], void>(
+  (directory) => promisify(fs.rm)(directory, { recursive: true, force: true }),
+  (directory) => fs.rmSync(directory, { recursive: true, force: true }),
+);
+export const readText = short<[string], string>(
+  (file) => promisify(fs.readFile)(file, 'utf8'),
+  (file) => fs.readFileSync(file, 'utf8'),
+);
+
+const openFile = short<[file: string, flags: number, mode: number | undefined], number>(promisify(fs.open), fs.openSync);
+const closeFile = short(promisify(fs.close), fs.closeSync);
+const fstat = short<[number], fs.Stats>(promisify(fs.fstat), fs.fstatSync);
+
+/** How the bytes of an open file move: both ways have the same results. */
+interface Transfers {
+  sync(fd: number): Promise<void>;
+  read(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>;
+  write(fd: number, bytes: Uint8Array, offset: number, length: number, position: number): Promise<number>;
+  readAll(fd: number): Promise<Buffer>;
+  writeAll(fd: number, bytes: Uint8Array): Promise<void>;
+}
+
 const readAt = promisify(fs.read);
 const writeAt = promisify(fs.write);
-const writeWhole = promisify(fs.writeFile);
+
+const HOPPING: Transfers = {
+  sync: promisify(fs.fsync),
+  read: async (fd, buffer, offset, length, position) => (await readAt(fd, buffer, offset, length, position)).bytesRead,
+  write: async (fd, bytes, offset, length, position) => (await writeAt(fd, bytes, offset, length, position)).bytesWritten,
+  readAll: promisify(fs.readFile),
+  writeAll: promisify(fs.writeFile),
+};
+
+const STAYING: Transfers = {
+  sync: async (fd) => fs.fsyncSync(fd),
+  read: async (fd, buffer, offset, length, position) => fs.readSync(fd, buffer, offset, length, position),
+  write: async (fd, bytes, offset, length, position) => fs.writeSync(fd, bytes, offset, length, position),
+  readAll: async (fd) => fs.readFileSync(fd),
+  writeAll: async (fd, bytes) => fs.writeFileSync(fd, bytes),
+};
 
 /** An open file. Closing is up to whoever opened it. */
 export class OpenFile {
-  constructor(private readonly fd: number) {}
+  constructor(
+    private readonly fd: number,
+    private readonly transfers: Transfers,
+  ) {}
 
   /** Bytes read into `buffer` at `offset`; 0 at the end of the file. */
-  async read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<number> {
-    return (await readAt(this.fd, buffer, offset, length, position)).bytesRead;
+  read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<number> {
+    return this.transfers.read(this.fd, buffer, offset, length, position);
   }
 
   /** Bytes written, which may be fewer than asked for. */
-  async write(bytes: Uint8Array, offset: number, length: number, position: number): Promise<number> {
-    return (await writeAt(this.fd, bytes, offset, length, position)).bytesWritten;
+  write(bytes: Uint8Array, offset: number, length: number, position: number): Promise<number> {
+    return this.transfers.write(this.fd, bytes, offset, length, position);
   }
 
   /** Everything from the beginning on. */
   readAll(): Promise<Buffer> {
-    return readFile(this.fd);
+    return this.transfers.readAll(this.fd);
   }
 
   /** Everything at once, from the beginning on. */
   writeAll(bytes: Uint8Array): Promise<void> {
-    return writeWhole(this.fd, bytes);
+    return this.transfers.writeAll(this.fd, bytes);
   }
 
   stat(): Promise<fs.Stats> {
@@ -54,7 +118,7 @@ export class OpenFile {
   }
 
   sync(): Promise<void> {
-    return fsync(this.fd);
+    return this.transfers.sync(this.fd);
   }
 
   close(): Promise<void> {
@@ -62,7 +126,12 @@ export class OpenFile {
   }
 }
 
-/** Opens a file, with the flags of `open(2)`. */
+/** Opens a file of any length, with the flags of `open(2)`: its bytes are never waited for in this thread. */
 export async function open(file: string, flags: number, mode?: number): Promise<OpenFile> {
-  return new OpenFile(await openFile(file, flags, mode));
+  return new OpenFile(await openFile(file, flags, mode), HOPPING);
+}
+
+/** Opens a directory, or a file whose bytes are read or written in a moment. */
+export async function openSmall(file: string, flags: number, mode?: number): Promise<OpenFile> {
+  return new OpenFile(await openFile(file, flags, mode), blocking ? STAYING : HOPPING);
 }

@@ -113,6 +113,8 @@ export interface NativeAddon {
   ioUring(): { available: boolean; reason: string };
   /** renameat2(RENAME_NOREPLACE), off the JavaScript thread; EEXIST if `to` exists. EINVAL/ENOSYS where the file system can't. */
   renameNoReplace(from: string, to: string): Promise<void>;
+  /** The same, on this thread. */
+  renameNoReplaceSync(from: string, to: string): void;
   /** Opens `path` (no creation, no symlink) and takes an exclusive open-file-description lock; EAGAIN if held. */
   lockFile(path: string): number;
   unlockFile(lock: number): void;
@@ -157,6 +159,8 @@ export interface NativeAddon {
    * of `buffers` is detached, whether a range names it or not.
    */
   copyToArena(arena: number, buffers: readonly NativeMemoryLike[], ranges: Float64Array): void;
+  /** The arena as an ArrayBuffer, which must not be looked at after the release; `undefined` where the runtime takes no memory from outside. */
+  arenaMemory(arena: number): ArrayBuffer | undefined;
   /**
    * Forgets the handle at once and lets the memory go as soon as no native thread uses it any more: writes that were given ranges
    * of it go on.
@@ -179,6 +183,8 @@ export interface NativeAddon {
    * the bytes have been taken (staged): the memory may change then. Rejects with the first error.
    */
   write(writer: number, pieces: Float64Array): Promise<void>;
+  /** openWriter, one write and finishWriter in one step. Pins must stay until it settles. */
+  writeFile(path: string, options: NativeWriterOptions, pieces: Float64Array): Promise<NativeDigest>;
   /** Writes the tail, truncates to length, fsyncs, closes. The writer is gone whatever the outcome. */
   finishWriter(writer: number): Promise<NativeDigest>;
   /** Stops operations, closes without fsync and leaves the file to its owner. */

@@ -69,6 +69,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
           InstanceMethod("probe", &Addon::Sync<&Addon::ProbePath>),
           InstanceMethod("ioUring", &Addon::Sync<&Addon::IoUring>),
           InstanceMethod("renameNoReplace", &Addon::Async<&Addon::Rename>),
+          InstanceMethod("renameNoReplaceSync", &Addon::Sync<&Addon::RenameSync>),
           InstanceMethod("lockFile", &Addon::Sync<&Addon::Lock>),
           InstanceMethod("unlockFile", &Addon::Sync<&Addon::Unlock>),
           InstanceMethod("pin", &Addon::Sync<&Addon::PinMemory>),
@@ -81,11 +82,13 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
           InstanceMethod("setThreadNice", &Addon::Sync<&Addon::SetNice>),
           InstanceMethod("createArena", &Addon::Sync<&Addon::CreateArena>),
           InstanceMethod("prefaultArena", &Addon::Async<&Addon::PrefaultArena>),
+          InstanceMethod("arenaMemory", &Addon::Sync<&Addon::ArenaMemory>),
           InstanceMethod("copyToArena", &Addon::Sync<&Addon::CopyToArena>),
           InstanceMethod("releaseArena", &Addon::Sync<&Addon::ReleaseArena>),
           InstanceMethod("crc32cOfRanges", &Addon::Sync<&Addon::Crc32cOfMemoryRanges>),
           InstanceMethod("openWriter", &Addon::Async<&Addon::OpenWriter>),
           InstanceMethod("write", &Addon::Async<&Addon::Write>),
+          InstanceMethod("writeFile", &Addon::Async<&Addon::WriteFile>),
           InstanceMethod("finishWriter", &Addon::Async<&Addon::FinishWriter>),
           InstanceMethod("abandonWriter", &Addon::Async<&Addon::AbandonWriter>),
           InstanceMethod("writtenBytes", &Addon::Sync<&Addon::WrittenBytes>),
@@ -155,6 +158,11 @@ Napi::Value Addon::IoUring(Info info) {
   result.Set("available", available);
   result.Set("reason", reason);
   return result;
+}
+
+Napi::Value Addon::RenameSync(Info info) {
+  ThrowIfError(info.Env(), RenameNoReplace(ToPath(info[0], "from"), ToPath(info[1], "to")));
+  return info.Env().Undefined();
 }
 
 Napi::Value Addon::Rename(Info info) {

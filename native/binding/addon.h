@@ -27,6 +27,7 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value ProbePath(Info info);
   Napi::Value IoUring(Info info);
   Napi::Value Rename(Info info);
+  Napi::Value RenameSync(Info info);
   Napi::Value Lock(Info info);
   Napi::Value Unlock(Info info);
   Napi::Value Stats(Info info);
@@ -43,6 +44,7 @@ class Addon : public Napi::Addon<Addon> {
   // arenas.cc
   Napi::Value CreateArena(Info info);
   Napi::Value PrefaultArena(Info info);
+  Napi::Value ArenaMemory(Info info);
   Napi::Value CopyToArena(Info info);
   Napi::Value ReleaseArena(Info info);
   Napi::Value Crc32cOfMemoryRanges(Info info);
@@ -50,6 +52,7 @@ class Addon : public Napi::Addon<Addon> {
   // streams.cc
   Napi::Value OpenWriter(Info info);
   Napi::Value Write(Info info);
+  Napi::Value WriteFile(Info info);
   Napi::Value FinishWriter(Info info);
   Napi::Value AbandonWriter(Info info);
   Napi::Value WrittenBytes(Info info);

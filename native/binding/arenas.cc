@@ -77,6 +77,19 @@ Napi::Value Addon::PrefaultArena(Info info) {
       nullptr);
 }
 
+Napi::Value Addon::ArenaMemory(Info info) {
+  const Napi::Env env = info.Env();
+  const ArenaLease arena = ToArena(info[0], environment_->id());
+  // Nothing to do when it is collected: the memory is the arena's, and goes with it.
+  napi_value buffer = nullptr;
+  const napi_status status = napi_create_external_arraybuffer(
+      env, arena.memory->data, static_cast<size_t>(arena.memory->bytes),
+      [](node_api_basic_env, void*, void*) {}, nullptr, &buffer);
+  if (status == napi_no_external_buffers_allowed) return env.Undefined();
+  NAPI_THROW_IF_FAILED(env, status, env.Undefined());
+  return {env, buffer};
+}
+
 Napi::Value Addon::CopyToArena(Info info) {
   const Napi::Env env = info.Env();
   const std::vector<uint64_t> numbers = ToIntegers(info[2], "ranges");

@@ -111,6 +111,22 @@ ReadOptions ToReadOptions(Napi::Value value) {
   return options;
 }
 
+Source ToSource(Napi::Value value) {
+  const Napi::Env env = value.Env();
+  const std::vector<uint64_t> numbers = ToIntegers(value, "pieces");
+  if (numbers.size() % 3 != 0) ThrowInvalid(env, "pieces must hold three numbers each");
+  Source source;
+  source.leases = std::make_unique<LeaseSet>();
+  source.pieces.reserve(numbers.size() / 3);
+  for (size_t index = 0; index < numbers.size(); index += 3) {
+    const uint64_t bytes = numbers[index + 2];
+    const uint8_t* part =
+        PartOfPin(env, source.leases.get(), numbers[index], numbers[index + 1], bytes);
+    source.pieces.push_back({part, bytes});
+  }
+  return source;
+}
+
 }  // namespace
 
 Napi::Value Addon::OpenWriter(Info info) {
@@ -140,23 +156,34 @@ Napi::Value Addon::OpenWriter(Info info) {
 Napi::Value Addon::Write(Info info) {
   const Napi::Env env = info.Env();
   const std::shared_ptr<StreamWriter> writer = ToWriter(info[0]);
-  const std::vector<uint64_t> numbers = ToIntegers(info[1], "pieces");
-  if (numbers.size() % 3 != 0) ThrowInvalid(env, "pieces must hold three numbers each");
-  Source source;
-  source.leases = std::make_unique<LeaseSet>();
-  source.pieces.reserve(numbers.size() / 3);
-  for (size_t index = 0; index < numbers.size(); index += 3) {
-    const uint64_t bytes = numbers[index + 2];
-    const uint8_t* part =
-        PartOfPin(env, source.leases.get(), numbers[index], numbers[index + 1], bytes);
-    source.pieces.push_back({part, bytes});
-  }
+  Source source = ToSource(info[1]);
   uint64_t ticket;
   const Napi::Promise promise = environment_->Begin(env, &ticket);
   writer->Write(std::move(source), [environment = environment_, ticket](const Status& status) {
     environment->Complete(ticket, {status, nullptr});
   });
   return promise;
+}
+
+// All of the above for one file whose bytes are at hand, in one step: between threads of JavaScript
+// and of this library every step costs more than writing a small file does.
+Napi::Value Addon::WriteFile(Info info) {
+  const std::string path = ToPath(info[0], "path");
+  auto options = std::make_shared<WriterOptions>(ToWriterOptions(info[1]));
+  auto source = std::make_shared<Source>(ToSource(info[2]));
+  if (options->abort == nullptr) options->abort = std::make_shared<AbortFlag>(false);
+  return environment_->Spawn(
+      info.Env(),
+      [path, options, source] {
+        auto result = std::make_shared<TransferResult>();
+        std::unique_ptr<StreamWriter> writer;
+        Status status = StreamWriter::Open(path, std::move(*options), &writer);
+        if (status.ok()) status = writer->Write(std::move(*source));
+        if (status.ok()) status = writer->Finish(result.get());
+        source->leases.reset();  // in any case, before anyone is told
+        return DigestOutcome(std::move(status), result);
+      },
+      [abort = options->abort] { abort->store(true, std::memory_order_release); });
 }
 
 Napi::Value Addon::FinishWriter(Info info) {

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import type { Manifest } from '../format/manifest.js';
 import { MANIFEST_NAME } from '../format/names.js';
-import { lstat } from '../fs.js';
+import { lstatExactly } from '../fs.js';
 
 interface Cached {
   readonly stamp: string;
@@ -24,6 +24,12 @@ export class ManifestCache {
     return manifest;
   }
 
+  /** A manifest that was just written there. */
+  async add(directory: string, manifest: Manifest): Promise<void> {
+    const stamp = await stampOf(path.join(directory, MANIFEST_NAME));
+    if (stamp !== undefined) this.known.set(directory, { stamp, manifest });
+  }
+
   /** Forgets what is not among `directories` any more. */
   retain(directories: Iterable<string>): void {
     const present = new Set(directories);
@@ -33,7 +39,7 @@ export class ManifestCache {
 
 async function stampOf(file: string): Promise<string | undefined> {
   try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await lstat(file, { bigint: true });
+    const { dev, ino, size, mtimeNs, ctimeNs } = await lstatExactly(file);
     return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
   } catch {
     return undefined;

@@ -3,16 +3,26 @@
  * of docs/DURABILITY.md, which says for every step what a reader sees after a crash there.
  */
 import path from 'node:path';
+import type { FileDigest } from '../engine/contract.js';
 import { type ProgressListener, withProgress } from '../engine/progress.js';
 import { throwIfAborted, toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { crcHex } from '../format/crc32c.js';
-import { encodeManifest, type Manifest, type ManifestFile } from '../format/manifest.js';
+import type { Manifest, ManifestFile } from '../format/manifest.js';
+import { encodeManifestWith } from '../format/manifest-encode.js';
 import { MANIFEST_NAME } from '../format/names.js';
 import { freeBytes, makeDirectory, syncDirectory, writeNewFile } from '../storage/local.js';
 import { firstFailure } from './parallel.js';
 import { readBack } from './read-back.js';
-import { type FileContents, type SmallFile, type WriteOptions, type WrittenFile, writeSmallFile, writeTensorFile } from './write-files.js';
+import {
+  type FileContents,
+  type SmallFile,
+  toManifestTensors,
+  type WriteOptions,
+  type WrittenFile,
+  writeSmallFile,
+  writeTensorFile,
+} from './write-files.js';
 
 /** A tensor file, and what is known of its bytes beforehand. */
 export interface PersistFile extends FileContents {
@@ -38,8 +48,15 @@ export interface PersistOptions extends WriteOptions {
   readonly filesAtOnce?: number | undefined;
 }
 
-/** What was written, and what it took. */
+/** What was written. */
 export interface Persisted {
+  /** As it was written, but for the tensors of the files. */
+  readonly manifest: Manifest;
+  readonly figures: PersistFigures;
+}
+
+/** What it took. */
+export interface PersistFigures {
   readonly bytes: number;
   /** Whether every tensor file went past the page cache, and if not, why. */
   readonly direct: boolean;
@@ -70,14 +87,15 @@ export async function persistCheckpoint(what: Persist, options: PersistOptions):
     await assertRoom(directory, total);
     await makeDirectory(temporary); // 2
     const written = await writeFiles(temporary, what, options, total); // 3, 4
-    const files = written.map(({ file }) => file);
-    const verify = await verifyFiles(temporary, files, options); // 5
+    const verify = await verifyFiles(temporary, written, options); // 5
     throwIfAborted(signal, 'The save');
     onProgress?.({ phase: 'commit', bytes: total, totalBytes: total });
-    const manifest: Manifest = { ...record, createdAt: new Date().toISOString(), files };
-    await writeNewFile(path.join(temporary, MANIFEST_NAME), encodeManifest(manifest)); // 6
+    const manifest: Manifest = { ...record, createdAt: new Date().toISOString(), files: written.map(({ file }) => file) };
+    const lists = new Map(written.flatMap(({ file, tensors }) => (tensors === undefined ? [] : [[file.name, tensors()] as const])));
+    const { bytes, decoded } = encodeManifestWith(manifest, lists, (part) => options.engine.crc32c(part));
+    await writeNewFile(path.join(temporary, MANIFEST_NAME), bytes); // 6
     await syncDirectory(temporary); // 7
-    return { bytes: total, ...summarize(written), seconds: { ...secondsOf(written), verify } };
+    return { manifest: decoded, figures: { bytes: total, ...summarize(written), seconds: { ...secondsOf(written), verify } } };
   } catch (error) {
     throw toHoldfastError(error, `save to ${directory}`, { path: directory });
   }
@@ -101,8 +119,14 @@ async function assertRoom(directory: string, bytes: number): Promise<void> {
   );
 }
 
-/** A small file was written by other means than an engine, and has no digest. */
-type Written = Pick<WrittenFile, 'file'> & Partial<WrittenFile>;
+interface Written {
+  /** Its entry in the manifest, but for its tensors. */
+  readonly file: ManifestFile;
+  /** The JSON of these; only of a tensor file, as the rest. */
+  readonly tensors?: () => Uint8Array;
+  readonly contents?: FileContents;
+  readonly digest?: FileDigest;
+}
 
 /** All files, in the order of the manifest, some at a time; the first failure stops the rest. */
 async function writeFiles(temporary: string, { files, smallFiles }: Persist, options: PersistOptions, total: number): Promise<Written[]> {
@@ -119,7 +143,7 @@ async function writeFiles(temporary: string, { files, smallFiles }: Persist, opt
   const tensorFiles = files.map((contents) => async (signal: AbortSignal): Promise<Written> => {
     const written = await writeTensorFile(temporary, contents, { ...options, signal }, (look) => watched.set(contents.name, look));
     assertUnchanged(contents, written);
-    return written;
+    return { ...written, contents, tensors: () => contents.list.encode(written.digest.spans, 1) };
   });
   const others = smallFiles.map((small) => async (): Promise<Written> => ({ file: await writeSmallFile(temporary, small, options) }));
   return withProgress(options.onProgress as ProgressListener | undefined, measure, async () => {
@@ -150,9 +174,12 @@ function assertUnchanged({ tensors, expected }: PersistFile, { digest }: Written
   );
 }
 
-async function verifyFiles(temporary: string, files: readonly ManifestFile[], options: PersistOptions): Promise<number> {
+async function verifyFiles(temporary: string, written: readonly Written[], options: PersistOptions): Promise<number> {
   if (!options.verifyWrites) return 0;
   const started = performance.now();
+  const files = written.flatMap(({ file, contents, digest }) =>
+    contents === undefined || digest === undefined ? [] : [{ ...file, tensors: toManifestTensors(contents, digest) }],
+  );
   await readBack(temporary, files, options);
   return (performance.now() - started) / 1000;
 }

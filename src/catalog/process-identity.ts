@@ -1,6 +1,6 @@
 /** Who a process is, so that another one can tell whether it still lives. */
 import os from 'node:os';
-import { readFile } from '../fs.js';
+import { readText } from '../fs.js';
 
 /** What a lock file holds. */
 export interface ProcessIdentity {
@@ -20,12 +20,12 @@ export async function currentProcess(token: string): Promise<ProcessIdentity> {
 }
 
 async function bootId(): Promise<string> {
-  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim();
+  return (await readText('/proc/sys/kernel/random/boot_id').catch(() => '')).trim();
 }
 
 /** State and start time (fields 3 and 22 of /proc/PID/stat); empty where there is no such process or no /proc. */
 async function statOf(pid: number): Promise<{ state: string; startTime: string }> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const stat = await readText(`/proc/${pid}/stat`).catch(() => '');
   // The second field is the command in parentheses and may hold anything, so count from its end.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return { state: fields[0] ?? '', startTime: fields[19] ?? '' };

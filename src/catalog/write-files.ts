@@ -5,10 +5,10 @@ import type { Progress } from '../engine/progress.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { crc32cCombine, crcHex } from '../format/crc32c.js';
-import type { TensorRole } from '../format/layout.js';
-import type { FileRole, ManifestFile } from '../format/manifest.js';
+import type { FileRole, ManifestFile, ManifestTensor } from '../format/manifest.js';
 import type { TensorEntry } from '../format/safetensors.js';
 import { writeNewFile } from '../storage/local.js';
+import type { FileHeadBytes, HeadFacts } from './file-head.js';
 
 /** A file whose bytes are at hand. */
 export interface SmallFile {
@@ -25,7 +25,7 @@ export interface WriteOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
-/** A written file: its entry in the manifest, and the figures of its pass. */
+/** A written file: its entry in the manifest, but for its tensors, and the figures of its pass. */
 export interface WrittenFile {
   readonly file: ManifestFile;
   readonly digest: FileDigest;
@@ -42,19 +42,15 @@ export type Segment =
   /** Consecutive tensors whose memory is at hand. */
   | { readonly kind: 'memory'; readonly held: readonly HeldMemory[] }
   /** One tensor, in pieces. */
-  | { readonly kind: 'pieces'; readonly pieces: AsyncIterable<Piece> };
+  | { readonly kind: 'pieces'; readonly tensor: Pick<TensorEntry, 'name' | 'bytes'>; readonly pieces: AsyncIterable<Piece> };
 
 /** A safetensors file to be written. */
-export interface FileContents {
-  readonly name: string;
-  readonly role: TensorRole;
-  /** Length and header: the first bytes of the file. */
-  readonly head: Uint8Array;
-  readonly tensors: readonly TensorEntry[];
-  /** Length of the whole file. */
-  readonly bytes: number;
+export interface FileContents extends FileHeadBytes, HeadFacts {
   readonly segments: readonly Segment[];
 }
+
+/** Files up to this length are written in one step where all of their bytes are at hand: nobody would see how far they are. */
+const SHORT_FILE_BYTES = 8 * 2 ** 20;
 
 /** Streams one tensor file into `directory` and fsyncs it. */
 export async function writeTensorFile(
@@ -63,41 +59,49 @@ export async function writeTensorFile(
   { engine, direct, chunkBytes, signal }: WriteOptions,
   watch: (written: () => { phase: 'write' | 'sync'; bytes: number }) => void,
 ): Promise<WrittenFile> {
-  const { name, head, tensors, bytes } = contents;
-  const spans = [head.length, ...tensors.map((tensor) => tensor.bytes)];
-  let writer: FileWriter | undefined;
-  let syncing = false;
-  watch(() => (syncing ? { phase: 'sync', bytes } : { phase: 'write', bytes: Math.min(bytes, writer?.writtenBytes() ?? 0) }));
+  const { name, head, spans, bytes, segments } = contents;
+  const file = path.join(directory, name);
+  const options = { direct, chunkBytes, spans, signal };
+  const held = engine.hold({ buffer: head.buffer, byteOffset: head.byteOffset, byteLength: head.length });
   try {
-    writer = await engine.openWriter(path.join(directory, name), { direct, chunkBytes, spans, signal });
-    await writeBytes(engine, writer, head);
-    await writeSegments(writer, contents);
-    syncing = true;
-    const finishing = writer.finish();
-    writer = undefined;
-    const digest = await finishing;
+    const memory = [held, ...segments.flatMap((segment) => (segment.kind === 'memory' ? segment.held : []))];
+    const isShort = bytes <= SHORT_FILE_BYTES && segments.every(({ kind }) => kind === 'memory');
+    const digest = isShort
+      ? await engine.writeFile(file, options, memory)
+      : await stream(await engine.openWriter(file, options), held, contents, watch);
+    assertHead(contents, digest);
     return { file: toManifestFile(contents, chunkBytes, digest), digest };
   } catch (error) {
-    await writer?.abandon();
     throw toHoldfastError(error, `write ${name}`, { file: name });
+  } finally {
+    held.release();
   }
 }
 
-/** All tensors of the file; memory in batches, so that the engine can keep many operations in flight. */
-async function writeSegments(writer: FileWriter, { tensors, segments }: FileContents): Promise<void> {
-  let next = 0;
-  for (const segment of segments) {
-    if (segment.kind === 'memory') {
-      await writer.write(segment.held);
-      next += segment.held.length;
-    } else {
-      await writePieces(writer, tensors[next] as TensorEntry, segment.pieces);
-      next++;
+/** Writes the file with as many operations in flight as the engine likes: memory is given to it in batches. */
+async function stream(
+  writer: FileWriter,
+  head: HeldMemory,
+  { bytes, segments }: FileContents,
+  watch: (written: () => { phase: 'write' | 'sync'; bytes: number }) => void,
+): Promise<FileDigest> {
+  let finishing: Promise<FileDigest> | undefined;
+  watch(() => (finishing ? { phase: 'sync', bytes } : { phase: 'write', bytes: Math.min(bytes, writer.writtenBytes()) }));
+  try {
+    await writer.write([head]);
+    for (const segment of segments) {
+      if (segment.kind === 'memory') await writer.write(segment.held);
+      else await writePieces(writer, segment);
     }
+  } catch (error) {
+    await writer.abandon();
+    throw error;
   }
+  finishing = writer.finish();
+  return finishing;
 }
 
-async function writePieces(writer: FileWriter, { name, bytes }: TensorEntry, pieces: AsyncIterable<Piece>): Promise<void> {
+async function writePieces(writer: FileWriter, { tensor: { name, bytes }, pieces }: Extract<Segment, { kind: 'pieces' }>): Promise<void> {
   let taken = 0;
   const wrong = (actual: string) =>
     new HoldfastError('ERR_SOURCE_LENGTH', `The stream of tensor ${JSON.stringify(name)} gave ${actual}, but its byteLength is ${bytes}.`, {
@@ -117,14 +121,12 @@ async function writePieces(writer: FileWriter, { name, bytes }: TensorEntry, pie
   if (taken !== bytes) throw wrong(`${taken} bytes`);
 }
 
-async function writeBytes(engine: Engine, writer: FileWriter, { buffer, byteOffset, byteLength }: ArrayBufferView): Promise<void> {
-  if (byteLength === 0) return;
-  const held = engine.hold({ buffer: buffer as ArrayBuffer, byteOffset, byteLength });
-  try {
-    await writer.write([held]);
-  } finally {
-    held.release();
-  }
+/** What was written is the head that was found to be good, also if it was so in an earlier save. */
+function assertHead({ name, headChecksum }: FileContents, { spans }: FileDigest): void {
+  if (spans[0] === headChecksum) return;
+  throw new HoldfastError('ERR_SOURCE_CHANGED', `The head of ${name} changed in memory while it was saved. Nothing was saved.`, {
+    file: name,
+  });
 }
 
 function toManifestFile(plan: FileContents, chunkBytes: number, digest: FileDigest): ManifestFile {
@@ -135,8 +137,12 @@ function toManifestFile(plan: FileContents, chunkBytes: number, digest: FileDige
     crc32c: crcHex(digest.crc32c),
     chunkBytes,
     chunks: Array.from(digest.chunks, crcHex),
-    tensors: plan.tensors.map(({ name, offset, bytes }, i) => ({ name, offset, bytes, crc32c: crcHex(digest.spans[i + 1] as number) })),
   };
+}
+
+/** The tensors of a written file as its manifest is going to list them. */
+export function toManifestTensors({ tensors }: HeadFacts, digest: FileDigest): ManifestTensor[] {
+  return tensors.map(({ name, offset, bytes }, i) => ({ name, offset, bytes, crc32c: crcHex(digest.spans[i + 1] as number) }));
 }
 
 /** Writes a small file and fsyncs it. */

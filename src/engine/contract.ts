@@ -30,11 +30,22 @@ export interface HeldMemory {
  */
 export type SharedMemory = unknown;
 
+/** Copies are kept apart by whole cache lines. */
+export const COPY_ALIGNMENT = 64;
+
+/** Where the next copy may begin. */
+export function alignCopy(at: number): number {
+  return Math.ceil(at / COPY_ALIGNMENT) * COPY_ALIGNMENT;
+}
+
 /** Memory of the engine's own for copies of memory that callers may change. Every thread of the process can read it. */
 export interface CopyArena {
   readonly bytes: number;
-  /** Copies all of `ranges`, one behind the other, before it returns; gives one piece per range. Throws `ERR_SOURCE_CHANGED` for detached memory. */
-  copy(ranges: readonly MemoryRange[]): HeldMemory[];
+  /**
+   * Copies every run of ranges before it returns: within a run one behind the other, runs at multiples of {@link COPY_ALIGNMENT}. Gives one piece per
+   * run. Throws `ERR_SOURCE_CHANGED` for detached memory.
+   */
+  copy(runs: readonly (readonly MemoryRange[])[]): HeldMemory[];
   /** Makes the operating system provide the memory now, off this thread, so that the first copy does not wait for it. */
   prefault(): Promise<void>;
   /** Lets the memory go as soon as nobody reads it any more. */
@@ -48,7 +59,7 @@ export interface WriterOptions {
   readonly direct: DirectIo;
   readonly chunkBytes: number;
   /** Lengths of consecutive spans, in bytes; their sum is the length of the file. */
-  readonly spans: readonly number[];
+  readonly spans: readonly number[] | Float64Array;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -120,6 +131,8 @@ export interface Engine {
   checksums(ranges: readonly MemoryRange[]): number[];
   /** Creates `path`, which must not exist. */
   openWriter(path: string, options: WriterOptions): Promise<FileWriter>;
+  /** {@link openWriter}, one write of `pieces` and the end of it, for a short file: in one step where the engine can. */
+  writeFile(path: string, options: WriterOptions, pieces: readonly HeldMemory[]): Promise<FileDigest>;
   /** Opens a regular file; symbolic links are refused. */
   openReader(path: string, direct: DirectIo): Promise<FileReader>;
   /** CRC32C of `bytes`, continuing from `seed`. */

@@ -1,4 +1,5 @@
 /** From a list of tensors to files: which tensor lies where. Pure; no bytes are touched. */
+import { randomUUID } from 'node:crypto';
 import { HoldfastError } from '../errors.js';
 import { bitsOf, byteLengthOf, type Dtype } from './dtype.js';
 import { assertTensorName, compareUtf8 } from './names.js';
@@ -28,9 +29,17 @@ export interface TensorFilePlan {
   readonly bytes: number;
 }
 
+/** A file of a layout. */
+export interface LaidOutFile extends TensorFilePlan {
+  /** Per tensor, its number in the list that was laid out. */
+  readonly order: Uint32Array;
+  /** No other head of any process has it: what is known of this head need not be found out again. */
+  readonly headId: string;
+}
+
 /** The tensor files of a checkpoint, and the Hugging Face index where one set needs several files. */
 export interface TensorLayout {
-  readonly files: readonly TensorFilePlan[];
+  readonly files: readonly LaidOutFile[];
   /** Small files that follow from the layout. */
   readonly indexes: readonly { readonly name: string; readonly content: string }[];
 }
@@ -73,7 +82,9 @@ export function assertTensorSpecs(tensors: readonly TensorSpec[]): void {
  * Inside a file: by falling dtype size, then by name, so that every tensor is naturally aligned.
  */
 export function layOutTensors(role: TensorRole, tensors: readonly TensorSpec[], maxShardBytes: number): TensorLayout {
-  const sorted = [...tensors].sort((a, b) => bitsOf(b.dtype) - bitsOf(a.dtype) || compareUtf8(a.name, b.name));
+  const sorted = tensors
+    .map((tensor, index) => ({ tensor, index }))
+    .sort(({ tensor: a }, { tensor: b }) => bitsOf(b.dtype) - bitsOf(a.dtype) || compareUtf8(a.name, b.name));
   const shards = splitIntoShards(sorted, maxShardBytes);
   const count = String(shards.length).padStart(5, '0');
   const files = shards.map((shard, index) => {
@@ -84,32 +95,53 @@ export function layOutTensors(role: TensorRole, tensors: readonly TensorSpec[], 
   return { files, indexes: [{ name: `${role}.safetensors.index.json`, content: encodeIndex(files) }] };
 }
 
-function splitIntoShards(sorted: readonly TensorSpec[], maxShardBytes: number): TensorSpec[][] {
-  let shard: TensorSpec[] = [];
+/** A tensor, and its number in the caller's list. */
+interface Numbered {
+  readonly tensor: TensorSpec;
+  readonly index: number;
+}
+
+function splitIntoShards(sorted: readonly Numbered[], maxShardBytes: number): Numbered[][] {
+  let shard: Numbered[] = [];
   const shards = [shard];
   let bytes = 0;
-  for (const tensor of sorted) {
-    if (shard.length > 0 && bytes + tensor.byteLength > maxShardBytes) {
+  for (const numbered of sorted) {
+    const { byteLength } = numbered.tensor;
+    if (shard.length > 0 && bytes + byteLength > maxShardBytes) {
       shard = [];
       shards.push(shard);
       bytes = 0;
     }
-    shard.push(tensor);
-    bytes += tensor.byteLength;
+    shard.push(numbered);
+    bytes += byteLength;
   }
   return shards;
 }
 
-function planFile(name: string, role: TensorRole, shard: readonly TensorSpec[]): TensorFilePlan {
+function planFile(name: string, role: TensorRole, shard: readonly Numbered[]): LaidOutFile {
   // Their offsets follow from the length of the head, which names them all.
-  const tensors = shard.map(({ name, dtype, shape, byteLength }) => ({ name, dtype, shape: shape.slice(), offset: 0, bytes: byteLength }));
-  const head = encodeHeader(tensors, METADATA);
+  const tensors = shard.map(({ tensor: { name, dtype, shape, byteLength } }) => ({
+    name,
+    dtype,
+    shape: shape.slice(),
+    offset: 0,
+    bytes: byteLength,
+  }));
+  const head = shared(encodeHeader(tensors, METADATA));
   let offset = head.length;
   for (const tensor of tensors) {
     tensor.offset = offset;
     offset += tensor.bytes;
   }
-  return { name, role, head, tensors, bytes: offset };
+  const order = Uint32Array.from(shard, ({ index }) => index);
+  return { name, role, head, tensors, bytes: offset, order, headId: randomUUID() };
+}
+
+/** In memory that every thread sees: a head goes to the thread that writes with every save. */
+function shared(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  copy.set(bytes);
+  return copy;
 }
 
 /** The index of the Hugging Face convention: which file holds which tensor. */

@@ -2,7 +2,7 @@
 import { HoldfastError } from '../errors.js';
 import { JsonError, JsonFloat, type JsonObject, type JsonValue, parseJson } from './json.js';
 import { isFileName, MANIFEST_NAME } from './names.js';
-import { openSealed, sealJson } from './sealed.js';
+import { openSealed } from './sealed.js';
 
 export const MANIFEST_VERSION = 1;
 /** Default and largest chunk over which one CRC32C is kept, in bytes. */
@@ -59,53 +59,6 @@ export interface Manifest {
 
 /** A manifest of a million tensors is about 100 MB; nothing sensible is beyond this. */
 export const MAX_MANIFEST_BYTES = 512 * 1024 * 1024;
-
-/**
- * Encodes a manifest with its seal. Non-finite metrics and −0 become strings. Throws `ERR_INVALID_ARGUMENT` for a manifest
- * that {@link decodeManifest} would refuse: what cannot be read back must not be acknowledged.
- */
-export function encodeManifest(manifest: Manifest): Uint8Array {
-  const bytes = sealManifest(manifest);
-  try {
-    if (bytes.length > MAX_MANIFEST_BYTES) throw new Error(`it would be ${bytes.length} bytes long; the limit is ${MAX_MANIFEST_BYTES}`);
-    decodeManifest(bytes, 'this checkpoint');
-  } catch (error) {
-    throw new HoldfastError(
-      'ERR_INVALID_ARGUMENT',
-      `Nothing was saved, because the manifest could not be read back: ${(error as Error).message}`,
-      {
-        cause: error,
-      },
-    );
-  }
-  return bytes;
-}
-
-function sealManifest(manifest: Manifest): Uint8Array {
-  const { runId, sequence, contents, step, epoch, metrics, monitor, createdAt, software, files } = manifest;
-  return sealJson({
-    format: 'holdfast',
-    version: MANIFEST_VERSION,
-    runId,
-    sequence,
-    contents,
-    step,
-    ...(epoch === undefined ? {} : { epoch }),
-    metrics: encodeMetrics(metrics),
-    ...(monitor === undefined ? {} : { monitor }),
-    createdAt,
-    software,
-    files,
-  });
-}
-
-function encodeMetrics(metrics: Readonly<Record<string, number>>): Record<string, number | string> {
-  const result: Record<string, number | string> = Object.create(null);
-  for (const [name, value] of Object.entries(metrics)) {
-    result[name] = Object.is(value, -0) ? '-0' : Number.isFinite(value) ? value : String(value);
-  }
-  return result;
-}
 
 const METRIC_WORDS: Readonly<Record<string, number>> = {
   NaN: Number.NaN,

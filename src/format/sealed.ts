@@ -9,8 +9,19 @@ const TAIL_BYTES = ',"crc32c":"00000000"}\n'.length;
 
 /** Encodes a non-empty object with its seal. `value` must not have a member `crc32c` of its own. */
 export function sealJson(value: Readonly<Record<string, unknown>>): Uint8Array {
-  const body = Buffer.from(JSON.stringify(value).slice(0, -1), 'utf8');
-  return Buffer.concat([body, Buffer.from(`,"crc32c":"${crcHex(crc32c(body))}"}\n`)]);
+  return sealBytes([Buffer.from(JSON.stringify(value).slice(0, -1), 'utf8')], crc32c);
+}
+
+/** Seals an object whose JSON, but for the closing brace, is `parts` one behind the other. */
+export function sealBytes(parts: readonly Uint8Array[], checksum: (bytes: Uint8Array) => number): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, TAIL_BYTES));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  bytes.set(Buffer.from(`,"crc32c":"${crcHex(checksum(bytes.subarray(0, at)))}"}\n`), at);
+  return bytes;
 }
 
 /** What {@link openSealed} found: the text without its seal (a complete JSON object), or why it is damaged. */

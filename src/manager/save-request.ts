@@ -2,7 +2,7 @@
 import type { Progress } from '../engine/progress.js';
 import { HoldfastError } from '../errors.js';
 import type { TensorFilePlan } from '../format/layout.js';
-import { assertTensorSpecs } from '../format/layout.js';
+import type { LayoutCache } from '../format/layout-cache.js';
 import { type Contents, type FileRole, MAX_ATTACHMENT_BYTES } from '../format/manifest.js';
 import { isFileName, isWellFormed } from '../format/names.js';
 import type { Json } from '../format/state.js';
@@ -88,7 +88,7 @@ export function splitAsyncRequest(given: AsyncSaveRequest): { request: SaveReque
 }
 
 /** Checks everything that can be checked before memory is touched. */
-export function checkRequest(given: SaveRequest): CheckedRequest {
+export function checkRequest(given: SaveRequest, layouts: LayoutCache): CheckedRequest {
   assertKnown('save', given, KEYS);
   // Asked once: what is checked is what is used, whatever getters the caller's object has.
   const request: SaveRequest = { ...given };
@@ -101,8 +101,8 @@ export function checkRequest(given: SaveRequest): CheckedRequest {
   const { tensors, optimizer, ...rest } = request;
   const model = toSources(tensors);
   const optimizerSources = optimizer === undefined ? undefined : toSources(optimizer);
-  assertTensorSpecs(model);
-  if (optimizerSources !== undefined) assertTensorSpecs(optimizerSources);
+  layouts.assertSpecs('model', model);
+  if (optimizerSources !== undefined) layouts.assertSpecs('optimizer', optimizerSources);
   const { attachments, extensions = {}, software = {}, metrics = {} } = request;
   assertPlainObject('extensions', extensions);
   assertSignalAndListener(request);

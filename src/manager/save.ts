@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { SmallFile } from '../catalog/write-files.js';
 import type { Engine, EngineName } from '../engine/contract.js';
 import type { ProgressListener } from '../engine/progress.js';
-import { layOutTensors, type TensorFilePlan, type TensorLayout, type TensorRole } from '../format/layout.js';
+import { type LaidOutFile, layOutTensors, type TensorFilePlan, type TensorLayout, type TensorRole } from '../format/layout.js';
 import type { LayoutCache } from '../format/layout-cache.js';
 import type { Manifest } from '../format/manifest.js';
 import { defaultCheckpointName, STATE_NAME, TEMPORARY_PREFIX } from '../format/names.js';
@@ -63,7 +63,7 @@ export interface SaveResult {
 /** A save whose memory has been captured: it can be committed whenever its turn comes. */
 export interface PreparedSave {
   readonly request: CheckedRequest;
-  readonly files: readonly TensorFilePlan[];
+  readonly files: readonly LaidOutFile[];
   readonly smallFiles: readonly SmallFile[];
   readonly snapshot: Snapshot;
   /** Of all files but the manifest. */
@@ -91,10 +91,16 @@ export function prepareSave(request: CheckedRequest, started: number, context: S
   const layouts = layOut(request, context);
   const files = layouts.flatMap((layout) => layout.files);
   const smallFiles = encodeSmallFiles(request, layouts, files);
-  const snapshot = Snapshot.take(
-    { model, optimizer: optimizerSources ?? [] },
-    { engine, arenas: core.arenasOf(engine), budget: settings.memoryBudgetBytes, verifyPinned: settings.verifyPinned },
-  );
+  const sourcesOf = ({ role, order }: LaidOutFile) => {
+    const sources = role === 'model' ? model : (optimizerSources ?? []);
+    return Array.from(order, (index) => sources[index] as Source);
+  };
+  const snapshot = Snapshot.take(files.map(sourcesOf), {
+    engine,
+    arenas: core.arenasOf(engine),
+    budget: settings.memoryBudgetBytes,
+    verifyPinned: settings.verifyPinned,
+  });
   const tensorBytes = files.reduce((sum, file) => sum + file.bytes, 0);
   const bytes = smallFiles.reduce((sum, small) => sum + small.bytes.length, tensorBytes);
   return { request, files, smallFiles, snapshot, bytes, started, captured: performance.now() };

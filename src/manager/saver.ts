@@ -58,7 +58,7 @@ export class Saver {
   /** Captures now; resolves when durable. Never left out, never replaced. */
   async save(given: SaveRequest): Promise<SaveResult> {
     const started = performance.now();
-    const { pending } = this.submit(checkRequest(given), started, 'save');
+    const { pending } = this.submit(checkRequest(given, this.context.layouts), started, 'save');
     return pending.committed;
   }
 
@@ -66,7 +66,7 @@ export class Saver {
   async saveAsync(given: AsyncSaveRequest): Promise<PendingSave> {
     const started = performance.now();
     const split = splitAsyncRequest(given);
-    const request = checkRequest(split.request);
+    const request = checkRequest(split.request, this.context.layouts);
     const { queue } = this.context.core;
     const { maxInFlight } = this.context.settings;
     const whenBusy = split.whenBusy ?? this.context.settings.whenBusy;

@@ -1,7 +1,8 @@
 /** What the thread that saves and the worker that writes say to each other. Everything here can be structured-cloned. */
 import type { MessagePort } from 'node:worker_threads';
+import type { HeadFacts } from '../catalog/file-head.js';
 import type { LockClaim } from '../catalog/lock.js';
-import type { Persist, Persisted, PersistFile, PersistOptions } from '../catalog/persist.js';
+import type { Persist, PersistFigures, PersistFile, PersistOptions } from '../catalog/persist.js';
 import type { EngineName, SharedMemory } from '../engine/contract.js';
 import type { Progress } from '../engine/progress.js';
 import { type ErrorCode, type ErrorDetails, HoldfastError } from '../errors.js';
@@ -13,11 +14,13 @@ import { textOf } from './harmlessly.js';
 /** Where the bytes of consecutive tensors come from. */
 export type JobSegment =
   | { readonly kind: 'memory'; readonly shared: SharedMemory }
-  /** One tensor, asked for by the number of its stream. */
-  | { readonly kind: 'stream'; readonly stream: number };
+  /** One tensor, by its number in the file, asked for by the number of its stream. */
+  | { readonly kind: 'stream'; readonly tensor: number; readonly stream: number };
 
 /** A tensor file; the worker reads its tensors from the head, and so checks the head as a reader would. */
-export interface JobFile extends Omit<PersistFile, 'segments' | 'tensors'> {
+export interface JobFile extends Omit<PersistFile, 'segments' | keyof HeadFacts> {
+  /** Which head it is: what is known of it need not be found out again. */
+  readonly headId: string;
   readonly segments: readonly JobSegment[];
 }
 
@@ -64,7 +67,7 @@ export type FromWorker =
 export interface Written {
   readonly name: string;
   readonly sequence: number;
-  readonly persisted: Persisted;
+  readonly persisted: PersistFigures;
   readonly seconds: { readonly persist: number; readonly commit: number };
   readonly removed: readonly string[];
   readonly warnings: readonly string[];

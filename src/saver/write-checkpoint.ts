@@ -1,4 +1,5 @@
 /** A whole save in a worker: steps 2 to 12 of the commit protocol, so that the training thread is asked twice and told once. */
+import path from 'node:path';
 import type { CatalogEntry } from '../catalog/checkpoint.js';
 import { ManifestCache } from '../catalog/manifest-cache.js';
 import { type PersistFile, persistCheckpoint } from '../catalog/persist.js';
@@ -8,9 +9,11 @@ import type { Segment } from '../catalog/write-files.js';
 import type { Engine } from '../engine/contract.js';
 import { throwIfAborted, untilAborted } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
-import { decodeHeader, LENGTH_BYTES } from '../format/safetensors.js';
+import type { Manifest } from '../format/manifest.js';
+import type { TensorEntry } from '../format/safetensors.js';
 import type { Inbox } from './inbox.js';
 import type { JobFile, SaveJob, Written } from './job.js';
+import { knowHead } from './known-heads.js';
 import { settle } from './settle.js';
 
 /** Manifests of the directories that this worker has written to, most recently used last. */
@@ -21,7 +24,7 @@ const MAX_CACHES = 8;
 export async function writeCheckpoint(job: SaveJob, engine: Engine, inbox: Inbox): Promise<Written> {
   const started = performance.now();
   const { directory, temporary, name } = job;
-  const scan = scannerOf(directory);
+  const { scan, remember } = scannerOf(directory);
   const sequence = nextSequence(job, await scan());
   const persisted = await persistCheckpoint(
     {
@@ -48,25 +51,31 @@ export async function writeCheckpoint(job: SaveJob, engine: Engine, inbox: Inbox
   const published = await publishCheckpoint({ directory, temporary, name, sequence }, engine, job.lock);
   const committed = performance.now();
   inbox.tell({ type: 'committed', name: published });
+  await remember(published, persisted.manifest);
   const { removed, warnings } = await settle(job, sequence, scan, inbox);
   const seconds = { persist: (sealed - started) / 1000, commit: (committed - asked) / 1000 };
-  return { name: published, sequence, persisted, seconds, removed, warnings };
+  return { name: published, sequence, persisted: persisted.figures, seconds, removed, warnings };
 }
 
-/** What is about to be written must be what a reader accepts: a head that is not throws here, before anything is on disk. */
 function toFile(file: JobFile, engine: Engine, inbox: Inbox): PersistFile {
-  const { tensors } = decodeHeader(file.head.subarray(LENGTH_BYTES), file.bytes, file.name);
+  const facts = knowHead(file.headId, file, (bytes) => engine.crc32c(bytes));
   const segments = file.segments.map(
     (segment): Segment =>
       segment.kind === 'memory'
         ? { kind: 'memory', held: engine.adopt(segment.shared) }
-        : { kind: 'pieces', pieces: inbox.streams.open(segment.stream) },
+        : { kind: 'pieces', tensor: facts.tensors[segment.tensor] as TensorEntry, pieces: inbox.streams.open(segment.stream) },
   );
-  return { ...file, tensors, segments };
+  return { ...file, ...facts, segments };
+}
+
+interface Scanner {
+  scan(): Promise<CatalogEntry[]>;
+  /** The manifest of a checkpoint that this worker has just written. */
+  remember(name: string, manifest: Manifest): Promise<void>;
 }
 
 /** Looks at a directory; manifests that have not changed are not read again. */
-function scannerOf(directory: string): () => Promise<CatalogEntry[]> {
+function scannerOf(directory: string): Scanner {
   const cache = caches.get(directory) ?? new ManifestCache();
   caches.delete(directory);
   caches.set(directory, cache);
@@ -74,10 +83,13 @@ function scannerOf(directory: string): () => Promise<CatalogEntry[]> {
     if (caches.size <= MAX_CACHES) break;
     caches.delete(oldest);
   }
-  return async () => {
-    const entries = await scanDirectory(directory, cache);
-    cache.retain(entries.map(({ info }) => info.path));
-    return entries;
+  return {
+    scan: async () => {
+      const entries = await scanDirectory(directory, cache);
+      cache.retain(entries.map(({ info }) => info.path));
+      return entries;
+    },
+    remember: (name, manifest) => cache.add(path.join(directory, name), manifest),
   };
 }
 

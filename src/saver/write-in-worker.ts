@@ -4,13 +4,14 @@ import type { LockClaim } from '../catalog/lock.js';
 import { discardTemporary } from '../catalog/remove.js';
 import { sweepLeftovers } from '../catalog/sweep.js';
 import type { SmallFile } from '../catalog/write-files.js';
-import type { DirectIo, Engine, HeldMemory } from '../engine/contract.js';
+import type { DirectIo, Engine } from '../engine/contract.js';
 import type { Progress } from '../engine/progress.js';
 import { abortError, throwIfAborted } from '../engine/system-error.js';
-import type { TensorFilePlan } from '../format/layout.js';
+import type { LaidOutFile } from '../format/layout.js';
+import type { TensorEntry } from '../format/safetensors.js';
 import type { Monitor } from '../policy/best.js';
 import type { PolicyEntry } from '../policy/entry.js';
-import type { Snapshot } from '../snapshot/snapshot.js';
+import type { CapturedFile, Snapshot } from '../snapshot/snapshot.js';
 import { harmlessly, textOf } from './harmlessly.js';
 import { type FromWorker, type JobFile, type JobSegment, receiveError, type SaveJob, type ToWorker, type Written } from './job.js';
 import { type OutgoingStream, OutgoingStreams } from './outgoing.js';
@@ -30,8 +31,9 @@ export interface WriteRequest {
   readonly temporary: string;
   /** Wanted name of the checkpoint. */
   readonly name: string;
-  readonly files: readonly TensorFilePlan[];
+  readonly files: readonly LaidOutFile[];
   readonly smallFiles: readonly SmallFile[];
+  /** Of the files. */
   readonly snapshot: Snapshot;
   readonly record: SaveJob['record'];
   readonly highestSequence: number;
@@ -205,28 +207,15 @@ class Dialogue {
 /** The files in a form that can be posted: held memory by handles, streams by number. */
 function toJobFiles({ files: plans, snapshot, engine }: WriteRequest): { files: JobFile[]; streams: OutgoingStream[] } {
   const streams: OutgoingStream[] = [];
-  const files = plans.map(({ name, role, head, bytes, tensors }, file): JobFile => {
-    const segments: JobSegment[] = [];
-    let batch: HeldMemory[] = [];
-    const endBatch = () => {
-      if (batch.length > 0) segments.push({ kind: 'memory', shared: engine.share(batch) });
-      batch = [];
-    };
-    for (const tensor of tensors) {
-      const captured = snapshot.get(role, tensor.name);
-      if (captured.kind === 'memory') {
-        batch.push(captured.held);
-        continue;
-      }
-      endBatch();
-      segments.push({ kind: 'stream', stream: streams.length });
-      streams.push({ ...captured, file, tensor: tensor.name });
-    }
-    endBatch();
-    const expected = snapshot.hasChecksums
-      ? Float64Array.from(tensors, (tensor) => snapshot.checksum(role, tensor.name) ?? Number.NaN)
-      : new Float64Array();
-    return { name, role, head, bytes, segments, expected };
+  const files = plans.map(({ name, role, head, headId, bytes, tensors }, file): JobFile => {
+    const { segments: captured, expected } = snapshot.files[file] as CapturedFile;
+    const segments = captured.map((segment): JobSegment => {
+      if (segment.kind === 'memory') return { kind: 'memory', shared: engine.share(segment.held) };
+      const { index, stream, chunks } = segment;
+      const { name: tensor } = tensors[index] as TensorEntry;
+      return { kind: 'stream', tensor: index, stream: streams.push({ file, tensor, stream, chunks }) - 1 };
+    });
+    return { name, role, head, headId, bytes, segments, expected };
   });
   return { files, streams };
 }

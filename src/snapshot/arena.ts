@@ -30,6 +30,11 @@ export class ArenaPool {
     return arena;
   }
 
+  /** Bytes that snapshots hold. */
+  get lent(): number {
+    return this.lentBytes;
+  }
+
   /** Gives an arena back; the largest ones are kept. */
   give(arena: CopyArena): void {
     this.lentBytes -= arena.bytes;

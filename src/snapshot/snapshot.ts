@@ -3,20 +3,21 @@
  * stable is held where it is; other memory is copied into an arena before the call returns to the
  * event loop; streams are read later, while they are written.
  */
-import type { CopyArena, Engine, HeldMemory, MemoryRange } from '../engine/contract.js';
+import { alignCopy, COPY_ALIGNMENT, type CopyArena, type Engine, type HeldMemory, type MemoryRange } from '../engine/contract.js';
 import { isResizable } from '../engine/is-resizable.js';
 import { HoldfastError } from '../errors.js';
-import type { TensorRole } from '../format/layout.js';
 import type { ArenaPool } from './arena.js';
+import { type CapturedSegment, type CopyRun, SegmentList } from './captured-file.js';
 import { feedMemory } from './feed-memory.js';
-import type { Chunks, MemorySource, Source } from './source.js';
+import type { MemorySource, Source } from './source.js';
 
-/** A tensor whose bytes can be written now or later. */
-export type Captured =
-  | { readonly kind: 'memory'; readonly held: HeldMemory }
-  | { readonly kind: 'stream'; readonly stream: AsyncIterable<Uint8Array>; readonly chunks: Chunks };
-
-const TENSOR_ROLES: readonly TensorRole[] = ['model', 'optimizer'];
+/** A captured file. */
+export interface CapturedFile {
+  /** In the order of the file. */
+  readonly segments: readonly CapturedSegment[];
+  /** CRC32C per tensor when the snapshot was taken; only of held memory, with `verifyPinned`, else NaN. Empty: of none. */
+  readonly expected: Float64Array;
+}
 
 export interface SnapshotOptions {
   readonly engine: Engine;
@@ -29,33 +30,37 @@ export interface SnapshotOptions {
 
 /** Memory that is held or fed where it is. */
 interface Pinned {
-  readonly role: TensorRole;
+  readonly file: number;
+  /** Its number in the file. */
+  readonly index: number;
   readonly name: string;
   readonly range: MemoryRange;
   readonly held: HeldMemory;
 }
 
-interface ToCopy {
-  /** Where the copy belongs. */
-  readonly captured: Map<string, Captured>;
-  readonly name: string;
-  readonly memory: MemoryRange;
-}
+/**
+ * Holding a tensor in place costs the same for any length, and more than copying a short one. So where there are many, short ones are copied
+ * although they are stable: up to a limit, and never beyond the budget.
+ */
+const MANY_TENSORS = 256;
+const SHORT_BYTES = 16 * 2 ** 10;
+const MAX_SHORT_COPIES = 256 * 2 ** 20;
 
 export class Snapshot {
-  private readonly captured: Readonly<Record<TensorRole, Map<string, Captured>>> = { model: new Map(), optimizer: new Map() };
+  private captured: readonly CapturedFile[] = [];
   private readonly pinned: Pinned[] = [];
-  private readonly checksums: Readonly<Record<TensorRole, Map<string, number>>> = { model: new Map(), optimizer: new Map() };
   private readonly releases: (() => void)[] = [];
   private lease: CopyArena | undefined;
+  /** Bytes that may still be copied although they are stable. */
+  private room = 0;
 
   private constructor(private readonly options: SnapshotOptions) {}
 
-  /** Captures everything synchronously. A tensor's name is unique within its role. */
-  static take(sourcesByRole: Readonly<Record<TensorRole, readonly Source[]>>, options: SnapshotOptions): Snapshot {
+  /** Captures everything synchronously: for each file its tensors, in the order of the file. */
+  static take(files: readonly (readonly Source[])[], options: SnapshotOptions): Snapshot {
     const snapshot = new Snapshot(options);
     try {
-      snapshot.capture(sourcesByRole);
+      snapshot.capture(files);
     } catch (error) {
       // The call is going to be refused: what streams read from is still its caller's.
       snapshot.releases.length = 0;
@@ -65,63 +70,69 @@ export class Snapshot {
     return snapshot;
   }
 
-  private capture(sourcesByRole: Readonly<Record<TensorRole, readonly Source[]>>): void {
-    const toCopy: ToCopy[] = [];
-    for (const role of TENSOR_ROLES) {
-      const captured = this.captured[role];
-      for (const { name, data } of sourcesByRole[role]) {
-        if (data.kind === 'stream') {
-          const { stream, chunks, release } = data;
-          captured.set(name, { kind: 'stream', stream, chunks });
-          if (release !== undefined) this.releases.push(release);
-        } else if (!data.stable || !this.pin(role, name, data)) toCopy.push({ captured, name, memory: data.memory });
-      }
-    }
-    this.copy(toCopy);
+  private capture(files: readonly (readonly Source[])[]): void {
+    this.room = roomForShortCopies(files, this.options);
+    const lists = files.map((tensors, file) => this.captureFile(tensors, file));
+    this.copy(lists.flatMap(({ runs }) => runs));
+    const expected = files.map(({ length }) =>
+      this.options.verifyPinned ? new Float64Array(length).fill(Number.NaN) : new Float64Array(),
+    );
+    this.captured = lists.map(({ segments }, file) => ({ segments, expected: expected[file] as Float64Array }));
     if (!this.options.verifyPinned) return;
     const checksums = this.options.engine.checksums(this.pinned.map(({ range }) => range));
-    this.pinned.forEach(({ role, name }, i) => {
-      this.checksums[role].set(name, checksums[i] as number);
+    this.pinned.forEach(({ file, index }, i) => {
+      (expected[file] as Float64Array)[index] = checksums[i] as number;
     });
   }
 
-  /** Leaves stable memory where it is; false if it must be copied, as what may be resized under a reader. */
-  private pin(role: TensorRole, name: string, { memory }: MemorySource): boolean {
-    const { engine } = this.options;
-    let held = engine.tryHold(memory);
-    if (held !== undefined) this.captured[role].set(name, { kind: 'memory', held });
-    else if (engine.unholdable === 'feed' && !isResizable(memory.buffer)) {
-      held = engine.hold(memory);
-      this.captured[role].set(name, { kind: 'stream', stream: feedMemory(memory), chunks: 'reused' });
-    } else return false;
-    this.pinned.push({ role, name, range: memory, held });
+  private captureFile(tensors: readonly Source[], file: number): SegmentList {
+    const list = new SegmentList();
+    for (let index = 0; index < tensors.length; index++) {
+      const { name, data } = tensors[index] as Source;
+      if (data.kind === 'stream') {
+        list.stream(index, data.stream, data.chunks);
+        if (data.release !== undefined) this.releases.push(data.release);
+      } else if (!data.stable || this.isShort(data) || !this.pin(list, { file, index, name, range: data.memory })) list.copy(data.memory);
+    }
+    return list;
+  }
+
+  private isShort({ memory: { byteLength } }: MemorySource): boolean {
+    if (byteLength > SHORT_BYTES || byteLength > this.room) return false;
+    this.room -= byteLength;
     return true;
   }
 
-  private copy(toCopy: readonly ToCopy[]): void {
-    const bytes = toCopy.reduce((sum, { memory }) => sum + align(memory.byteLength), 0);
-    if (toCopy.length === 0) return;
-    this.lease = this.options.arenas.take(bytes, this.options.budget);
-    const pieces = this.lease.copy(toCopy.map(({ memory }) => memory));
-    toCopy.forEach(({ captured, name }, i) => {
-      captured.set(name, { kind: 'memory', held: pieces[i] as HeldMemory });
+  /** Leaves stable memory where it is; false if it must be copied, as what may be resized under a reader. */
+  private pin(list: SegmentList, what: Omit<Pinned, 'held'>): boolean {
+    const { engine } = this.options;
+    const { index, range } = what;
+    let held = engine.tryHold(range);
+    if (held !== undefined) list.hold(held);
+    else if (engine.unholdable === 'feed' && !isResizable(range.buffer)) {
+      held = engine.hold(range);
+      list.stream(index, feedMemory(range), 'reused');
+    } else return false;
+    this.pinned.push({ ...what, held });
+    return true;
+  }
+
+  private copy(runs: readonly CopyRun[]): void {
+    if (runs.length === 0) return;
+    const lengths = runs.map(({ ranges }) => ranges.reduce((sum, { byteLength }) => sum + byteLength, 0));
+    this.lease = this.options.arenas.take(
+      lengths.reduce((sum, bytes) => sum + alignCopy(bytes), 0),
+      this.options.budget,
+    );
+    const copies = this.lease.copy(runs.map(({ ranges }) => ranges));
+    runs.forEach((run, i) => {
+      run.copy = copies[i] as HeldMemory;
     });
   }
 
-  /** The bytes of the tensor of that name. */
-  get(role: TensorRole, name: string): Captured {
-    const captured = this.captured[role].get(name);
-    if (captured === undefined) throw new HoldfastError('ERR_INVALID_ARGUMENT', `The snapshot has no tensor ${JSON.stringify(name)}.`);
-    return captured;
-  }
-
-  get hasChecksums(): boolean {
-    return this.options.verifyPinned;
-  }
-
-  /** CRC32C of the tensor's bytes when the snapshot was taken; only of held memory, with `verifyPinned`. */
-  checksum(role: TensorRole, name: string): number | undefined {
-    return this.checksums[role].get(name);
+  /** What was captured, in the order in which it was given. */
+  get files(): readonly CapturedFile[] {
+    return this.captured;
   }
 
   /** Whether any memory is a caller's, so that {@link assertIntact} has something to look at. */
@@ -155,7 +166,17 @@ export class Snapshot {
   }
 }
 
-/** Arenas keep tensors apart by whole cache lines. */
-function align(bytes: number): number {
-  return Math.ceil(bytes / 64) * 64;
+/** What must be copied comes first. */
+function roomForShortCopies(files: readonly (readonly Source[])[], { arenas, budget }: SnapshotOptions): number {
+  if (files.reduce((sum, { length }) => sum + length, 0) < MANY_TENSORS) return 0;
+  let needed = 0;
+  let runs = 0;
+  for (const tensors of files) {
+    for (const { data } of tensors) {
+      if (data.kind === 'memory' && !data.stable) needed += data.memory.byteLength;
+      runs++;
+    }
+  }
+  // At worst every copy is a run of its own.
+  return Math.min(MAX_SHORT_COPIES, budget - arenas.lent - needed - runs * COPY_ALIGNMENT);
 }

@@ -102,8 +102,9 @@ function toSource(input: Omit<TensorInput, 'name'>, name: string, index: number)
   const { dtype, shape, data, stable = false } = input;
   // Made only for messages: this runs for every tensor of every save.
   const label = () => (typeof name === 'string' && name !== '' ? JSON.stringify(name) : `number ${index}`);
-  for (const key of Object.keys(input)) {
-    if (KEYS.has(key)) continue;
+  // Not Object.keys, which makes a list.
+  for (const key in input) {
+    if (KEYS.has(key) || !Object.hasOwn(input, key)) continue;
     throw new HoldfastError(
       'ERR_UNKNOWN_OPTION',
       `Tensor ${label()} has the unknown property "${key}"; known are ${[...KEYS].join(', ')}.`,

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
 import path from 'node:path';
-import { lstat, mkdir, open, readdir, rename, rm, stat, statfs, symlink, unlink } from '../fs.js';
+import { lstat, mkdir, openSmall, readdir, removeAll, rename, stat, statfs, symlink, unlink } from '../fs.js';
 
 const NOFOLLOW = constants.O_NOFOLLOW ?? 0;
 const NONBLOCK = constants.O_NONBLOCK ?? 0;
@@ -39,12 +39,12 @@ export async function makeDirectories(directory: string): Promise<string | undef
 
 /** Creates one directory; EEXIST if anything has that name. */
 export async function makeDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { mode: 0o755 });
+  await mkdir(directory, 0o755);
 }
 
 /** Creates a file that did not exist, writes it and fsyncs it. */
 export async function writeNewFile(file: string, bytes: Uint8Array): Promise<void> {
-  const handle = await open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o644);
+  const handle = await openSmall(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o644);
   try {
     for (let at = 0; at < bytes.length; ) {
       const bytesWritten = await handle.write(bytes, at, bytes.length - at, at);
@@ -62,7 +62,7 @@ export async function writeNewFile(file: string, bytes: Uint8Array): Promise<voi
  */
 export async function syncDirectory(directory: string): Promise<void> {
   if (process.platform === 'win32') return;
-  const handle = await open(directory, constants.O_RDONLY | (constants.O_DIRECTORY ?? 0));
+  const handle = await openSmall(directory, constants.O_RDONLY | (constants.O_DIRECTORY ?? 0));
   try {
     await handle.sync();
   } finally {
@@ -73,7 +73,7 @@ export async function syncDirectory(directory: string): Promise<void> {
 /** Replaces a file in one step. Not durable: for caches that can be rebuilt. */
 export async function replaceFile(file: string, bytes: Uint8Array, temporaryPrefix: string): Promise<void> {
   await replaceBy(file, temporaryPrefix, async (temporary) => {
-    const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o644);
+    const handle = await openSmall(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o644);
     await handle.writeAll(bytes).finally(() => handle.close());
   });
 }
@@ -100,7 +100,7 @@ async function replaceBy(target: string, temporaryPrefix: string, make: (tempora
  * longer or not a regular file.
  */
 export async function readSmallFile(file: string, limit: number): Promise<Uint8Array | undefined> {
-  const handle = await open(file, constants.O_RDONLY | NOFOLLOW | NONBLOCK);
+  const handle = await openSmall(file, constants.O_RDONLY | NOFOLLOW | NONBLOCK);
   try {
     const stat = await handle.stat();
     if (!stat.isFile() || stat.size > limit) return undefined;
@@ -131,12 +131,12 @@ export async function exists(file: string): Promise<boolean> {
 
 /** The directory's entries; ENOENT and ENOTDIR as the operating system says them. */
 export function listDirectory(directory: string): Promise<Dirent[]> {
-  return readdir(directory, { withFileTypes: true });
+  return readdir(directory);
 }
 
 /** Removes a directory and what is in it, following no symbolic link. */
 export async function removeTree(directory: string): Promise<void> {
-  await rm(directory, { recursive: true, force: true });
+  await removeAll(directory);
 }
 
 /** Removes a file if it is there. */

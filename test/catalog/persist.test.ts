@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { factsOfHead } from '../../src/catalog/file-head.js';
 import { type PersistFile, type PersistOptions, persistCheckpoint } from '../../src/catalog/persist.js';
 import type { Engine } from '../../src/engine/contract.js';
 import { selectEngine } from '../../src/engine/select.js';
@@ -17,7 +18,7 @@ function fileOf(engine: Engine, expected: readonly number[] = []): PersistFile {
   const [plan] = layOutTensors('model', [{ name: 'x', dtype: 'F32', shape: [DATA.length], byteLength: DATA.byteLength }], 2 ** 30).files;
   if (plan === undefined) throw new Error('no plan');
   const held = [engine.hold({ buffer: DATA.buffer, byteOffset: 0, byteLength: DATA.byteLength })];
-  return { ...plan, segments: [{ kind: 'memory', held }], expected: Float64Array.from(expected) };
+  return { ...plan, ...factsOfHead(plan, crc32c), segments: [{ kind: 'memory', held }], expected: Float64Array.from(expected) };
 }
 
 function persist(directory: string, engine: Engine, options: Partial<PersistOptions>, expected?: readonly number[]) {
@@ -52,8 +53,8 @@ describe.each(ENGINES)('persisting with the %s engine', (name) => {
 
   test('compares what it wrote with the checksum of the snapshot', async () => {
     const right = crc32c(new Uint8Array(DATA.buffer));
-    const { bytes } = await persist(freshDirectory(), engine, {}, [right]);
-    expect(bytes).toBe(4096 + DATA.byteLength);
+    const { figures } = await persist(freshDirectory(), engine, {}, [right]);
+    expect(figures.bytes).toBe(4096 + DATA.byteLength);
     await persist(freshDirectory(), engine, {}, [Number.NaN]);
     const refused = await rejection(persist(freshDirectory(), engine, {}, [right ^ 1]), 'ERR_SOURCE_CHANGED');
     expect(refused.tensors).toEqual(['x']);

@@ -1,7 +1,8 @@
 /** Real checkpoints for the command to look at, and ways to harm them. */
 import { closeSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
-import { decodeManifest, encodeManifest, type Manifest } from '../../src/format/manifest.js';
+import { decodeManifest, type Manifest } from '../../src/format/manifest.js';
+import { encodeManifest } from '../../src/format/manifest-encode.js';
 import { CheckpointManager, type SaveRequest, type TensorInputs } from '../../src/index.js';
 import { freshDirectory } from '../helpers/directory.js';
 

@@ -2,10 +2,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { writeSmallFile, writeTensorFile } from '../../src/catalog/write-files.js';
+import { factsOfHead } from '../../src/catalog/file-head.js';
+import { toManifestTensors, writeSmallFile, writeTensorFile } from '../../src/catalog/write-files.js';
 import { selectEngine } from '../../src/engine/select.js';
+import { crc32c } from '../../src/format/crc32c.js';
 import { layOutTensors, type TensorFilePlan } from '../../src/format/layout.js';
-import { decodeManifest, encodeManifest } from '../../src/format/manifest.js';
+import { decodeManifest } from '../../src/format/manifest.js';
+import { encodeManifest } from '../../src/format/manifest-encode.js';
 import { encodeState } from '../../src/format/state.js';
 import { type MemorySource, type Source, toSources } from '../../src/snapshot/source.js';
 import { freshDirectory } from '../helpers/directory.js';
@@ -42,13 +45,14 @@ async function writeExample(name: (typeof ENGINES)[number]): Promise<Uint8Array[
     steps: { dtype: 'I64', shape: [], data: new BigInt64Array([7n]) },
   });
   const chunkBytes = 4096;
-  const [plan] = layOutTensors('model', sources, 1e9).files as readonly [TensorFilePlan];
+  const [plan] = layOutTensors('model', sources, 1e9).files as unknown as readonly [TensorFilePlan];
   const held = plan.tensors.map((tensor) => {
     const { data } = sources.find((source) => source.name === tensor.name) as Source;
     return engine.hold((data as MemorySource).memory);
   });
-  const contents = { ...plan, segments: [{ kind: 'memory', held } as const] };
-  const { file } = await writeTensorFile(directory, contents, { engine, direct: 'optional', chunkBytes }, () => {});
+  const contents = { ...plan, ...factsOfHead(plan, crc32c), segments: [{ kind: 'memory', held } as const] };
+  const written = await writeTensorFile(directory, contents, { engine, direct: 'optional', chunkBytes }, () => {});
+  const file = { ...written.file, tensors: toManifestTensors(contents, written.digest) };
   for (const memory of held) memory.release();
   const stateBytes = encodeState({ user: { seed: 42 }, extensions: {} });
   const state = await writeSmallFile(directory, { name: 'state.json', role: 'state', bytes: stateBytes }, { engine, chunkBytes });

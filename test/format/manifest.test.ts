@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { crc32c, crcHex } from '../../src/format/crc32c.js';
-import { decodeManifest, encodeManifest, type Manifest } from '../../src/format/manifest.js';
+import { decodeManifest, type Manifest } from '../../src/format/manifest.js';
+import { encodeManifest } from '../../src/format/manifest-encode.js';
 import { openSealed } from '../../src/format/sealed.js';
 import { thrown } from '../helpers/errors.js';
 

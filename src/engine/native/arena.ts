@@ -1,14 +1,26 @@
 /** The native engine's memory for copies: huge pages where the kernel gives them, filled by several threads at once. */
 import { HoldfastError } from '../../errors.js';
 import type { NativeAddon } from '../../native.js';
-import type { CopyArena, HeldMemory, MemoryRange } from '../contract.js';
+import { alignCopy, type CopyArena, type HeldMemory, type MemoryRange } from '../contract.js';
 import { toHoldfastError } from '../system-error.js';
 import { BorrowedMemory, indexBuffers } from './memory.js';
 
-/** Keeps copied tensors apart by whole cache lines. */
-const ALIGNMENT = 64;
+/** Where there are many, short ranges are copied from JavaScript: telling the addon of one costs more than copying it. */
+const MANY_RANGES = 1000;
+const SHORT_BYTES = 4096;
+/** The runtime counts what JavaScript sees as memory of its own, and collects garbage more often: larger arenas it never sees. */
+const MAX_VIEW_BYTES = 2 ** 30;
+
+/** A range, and where in the arena its copy begins. */
+interface Placed {
+  readonly range: MemoryRange;
+  readonly at: number;
+}
 
 export class NativeArena implements CopyArena {
+  /** The memory as JavaScript sees it; nobody may have it after the release. */
+  private view: Uint8Array | undefined;
+
   private constructor(
     private readonly addon: NativeAddon,
     private readonly handle: number,
@@ -23,21 +35,42 @@ export class NativeArena implements CopyArena {
     }
   }
 
-  copy(ranges: readonly MemoryRange[]): HeldMemory[] {
-    const { buffers, indexes } = indexBuffers(ranges);
-    const numbers = new Float64Array(ranges.length * 4);
+  copy(runs: readonly (readonly MemoryRange[])[]): HeldMemory[] {
+    const view = runs.reduce((sum, { length }) => sum + length, 0) < MANY_RANGES ? undefined : this.look();
+    const rest: Placed[] = [];
     let at = 0;
-    const pieces = ranges.map(({ buffer, byteOffset, byteLength }, i) => {
-      if (byteOffset + byteLength > buffer.byteLength) {
-        throw new HoldfastError('ERR_SOURCE_CHANGED', 'A tensor’s memory was detached or resized before it could be copied.');
+    const copies = runs.map((ranges) => {
+      at = alignCopy(at);
+      const begin = at;
+      for (const range of ranges) {
+        const { buffer, byteOffset, byteLength } = range;
+        if (byteOffset + byteLength > buffer.byteLength) {
+          throw new HoldfastError('ERR_SOURCE_CHANGED', 'A tensor’s memory was detached or resized before it could be copied.');
+        }
+        if (view === undefined || byteLength > SHORT_BYTES) rest.push({ range, at });
+        else view.set(new Uint8Array(buffer, byteOffset, byteLength), at);
+        at += byteLength;
       }
+      return new BorrowedMemory([{ handle: this.handle, byteOffset: begin, byteLength: at - begin }], at - begin);
+    });
+    this.copyTogether(rest);
+    return copies;
+  }
+
+  private look(): Uint8Array | undefined {
+    if (this.bytes > MAX_VIEW_BYTES) return undefined;
+    this.view ??= viewOf(this.addon.arenaMemory(this.handle));
+    return this.view;
+  }
+
+  private copyTogether(placed: readonly Placed[]): void {
+    if (placed.length === 0) return;
+    const { buffers, indexes } = indexBuffers(placed.map(({ range }) => range));
+    const numbers = new Float64Array(placed.length * 4);
+    placed.forEach(({ range: { byteOffset, byteLength }, at }, i) => {
       numbers.set([indexes[i] as number, byteOffset, byteLength, at], i * 4);
-      const piece = new BorrowedMemory([{ handle: this.handle, byteOffset: at, byteLength }], byteLength);
-      at += Math.ceil(byteLength / ALIGNMENT) * ALIGNMENT;
-      return piece;
     });
     this.addon.copyToArena(this.handle, buffers, numbers);
-    return pieces;
   }
 
   prefault(): Promise<void> {
@@ -45,6 +78,11 @@ export class NativeArena implements CopyArena {
   }
 
   release(): void {
+    this.view = undefined;
     this.addon.releaseArena(this.handle);
   }
+}
+
+function viewOf(memory: ArrayBuffer | undefined): Uint8Array | undefined {
+  return memory && new Uint8Array(memory);
 }

@@ -1,5 +1,7 @@
 /** The engine in C++: direct I/O on its own threads, checksums in hardware. */
-import type { DirectIo, NativeAddon } from '../../native.js';
+
+import { short } from '../../fs.js';
+import type { DirectIo, NativeAddon, NativeWriterOptions } from '../../native.js';
 import type {
   CopyArena,
   Engine,
@@ -172,24 +174,25 @@ export class NativeEngine implements Engine {
     return checksumsOf(this.addon, ranges);
   }
 
-  async openWriter(path: string, { direct, chunkBytes, spans, signal }: WriterOptions): Promise<FileWriter> {
-    const cancellation = new Cancellation(this.addon, signal);
+  async openWriter(path: string, options: WriterOptions): Promise<FileWriter> {
+    const cancellation = new Cancellation(this.addon, options.signal);
     try {
-      const writer = await cancellation.run('The save', () =>
-        this.addon.openWriter(path, {
-          direct,
-          mode: 0o644,
-          chunkBytes,
-          spans: Float64Array.from(spans),
-          operationBytes: 0,
-          queueDepth: 0,
-          abort: cancellation.token,
-        }),
-      );
+      const writer = await cancellation.run('The save', () => this.addon.openWriter(path, toNativeOptions(options, cancellation)));
       return new NativeWriter(this.addon, writer, cancellation);
     } catch (error) {
       cancellation.end();
       throw error;
+    }
+  }
+
+  async writeFile(path: string, options: WriterOptions, pieces: readonly HeldMemory[]): Promise<FileDigest> {
+    const cancellation = new Cancellation(this.addon, options.signal);
+    try {
+      return await cancellation.run('The save', () =>
+        this.addon.writeFile(path, toNativeOptions(options, cancellation), triplesOf(pieces)),
+      );
+    } finally {
+      cancellation.end();
     }
   }
 
@@ -203,8 +206,10 @@ export class NativeEngine implements Engine {
   }
 
   async renameNoReplace(from: string, to: string): Promise<void> {
+    const { addon } = this;
+    const rename = short(addon.renameNoReplace.bind(addon), addon.renameNoReplaceSync.bind(addon));
     try {
-      await this.addon.renameNoReplace(from, to);
+      await rename(from, to);
     } catch (error) {
       const { code } = error as { code?: unknown };
       // Some file systems (NFS, some FUSE ones) do not know the flag.
@@ -225,4 +230,9 @@ export class NativeEngine implements Engine {
     const lock = this.addon.lockFile(path);
     return { release: () => this.addon.unlockFile(lock) };
   }
+}
+
+function toNativeOptions({ direct, chunkBytes, spans }: WriterOptions, { token }: Cancellation): NativeWriterOptions {
+  const numbers = spans instanceof Float64Array ? spans : Float64Array.from(spans);
+  return { direct, mode: 0o644, chunkBytes, spans: numbers, operationBytes: 0, queueDepth: 0, abort: token };
 }

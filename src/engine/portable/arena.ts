@@ -1,6 +1,6 @@
 /** Memory for copies that every thread can read: a SharedArrayBuffer. */
 import { HoldfastError } from '../../errors.js';
-import type { CopyArena, HeldMemory, MemoryRange } from '../contract.js';
+import { alignCopy, type CopyArena, type HeldMemory, type MemoryRange } from '../contract.js';
 import { PortableMemory } from './memory.js';
 
 const PAGE_BYTES = 4096;
@@ -20,17 +20,20 @@ export class PortableArena implements CopyArena {
     this.bytes = bytes;
   }
 
-  copy(ranges: readonly MemoryRange[]): HeldMemory[] {
+  copy(runs: readonly (readonly MemoryRange[])[]): HeldMemory[] {
     const { buffer } = this;
     if (buffer === undefined) throw new HoldfastError('ERR_INTERNAL', 'An arena was used after its release. Please report it.');
     let at = 0;
-    return ranges.map((range) => {
-      const target = { buffer, byteOffset: at, byteLength: range.byteLength };
-      for (const view of new PortableMemory(range).views()) {
-        new Uint8Array(buffer, at, view.length).set(view);
-        at += view.length;
+    return runs.map((ranges) => {
+      const byteOffset = alignCopy(at);
+      at = byteOffset;
+      for (const range of ranges) {
+        for (const view of new PortableMemory(range).views()) {
+          new Uint8Array(buffer, at, view.length).set(view);
+          at += view.length;
+        }
       }
-      return new PortableMemory(target);
+      return new PortableMemory({ buffer, byteOffset, byteLength: at - byteOffset });
     });
   }
 

@@ -13,10 +13,10 @@ export class StreamDigest {
   private spanLeft: number;
 
   constructor(
-    private readonly spanBytes: readonly number[],
+    private readonly spanBytes: ArrayLike<number>,
     private readonly chunkBytes: number,
   ) {
-    this.totalBytes = spanBytes.reduce((sum, bytes) => sum + bytes, 0);
+    this.totalBytes = sumOf(spanBytes);
     this.chunks = new Uint32Array(Math.ceil(this.totalBytes / chunkBytes));
     this.spans = new Uint32Array(spanBytes.length);
     this.spanLeft = spanBytes[0] ?? 0;
@@ -47,4 +47,10 @@ export class StreamDigest {
       this.spanLeft = this.spanBytes[this.span] as number;
     }
   }
+}
+
+function sumOf(numbers: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < numbers.length; i++) sum += numbers[i] as number;
+  return sum;
 }

@@ -4,6 +4,7 @@ import { crc32c } from '../../format/crc32c.js';
 import type {
   CopyArena,
   Engine,
+  FileDigest,
   FileLock,
   FileReader,
   FileWriter,
@@ -57,6 +58,17 @@ export class PortableEngine implements Engine {
 
   openWriter(path: string, options: WriterOptions): Promise<FileWriter> {
     return PortableWriter.open(path, options);
+  }
+
+  async writeFile(path: string, options: WriterOptions, pieces: readonly HeldMemory[]): Promise<FileDigest> {
+    const writer = await PortableWriter.open(path, options);
+    try {
+      await writer.write(pieces);
+    } catch (error) {
+      await writer.abandon();
+      throw error;
+    }
+    return writer.finish();
   }
 
   openReader(path: string): Promise<FileReader> {
