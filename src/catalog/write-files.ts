@@ -1,6 +1,6 @@
 /** Writes the data files of a checkpoint into its temporary directory, with their checksums. */
 import path from 'node:path';
-import type { DirectIo, Engine, FileDigest, FileWriter, HeldMemory } from '../engine/contract.js';
+import type { DirectIo, Engine, FileDigest, FileWriter, HeldMemory, WriterOptions } from '../engine/contract.js';
 import type { Progress } from '../engine/progress.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
@@ -52,12 +52,15 @@ export interface FileContents extends FileHeadBytes, HeadFacts {
 /** Files up to this length are written in one step where all of their bytes are at hand: nobody would see how far they are. */
 const SHORT_FILE_BYTES = 8 * 2 ** 20;
 
+/** Is told how to see how far a file is. */
+type Watch = (look: () => { phase: 'write' | 'sync'; bytes: number }) => void;
+
 /** Streams one tensor file into `directory` and fsyncs it. */
 export async function writeTensorFile(
   directory: string,
   contents: FileContents,
   { engine, direct, chunkBytes, signal }: WriteOptions,
-  watch: (written: () => { phase: 'write' | 'sync'; bytes: number }) => void,
+  watch: Watch,
 ): Promise<WrittenFile> {
   const { name, head, spans, bytes, segments } = contents;
   const file = path.join(directory, name);
@@ -67,7 +70,7 @@ export async function writeTensorFile(
     const memory = [held, ...segments.flatMap((segment) => (segment.kind === 'memory' ? segment.held : []))];
     const isShort = bytes <= SHORT_FILE_BYTES && segments.every(({ kind }) => kind === 'memory');
     const digest = isShort
-      ? await engine.writeFile(file, options, memory)
+      ? await writeAtOnce(engine, file, options, memory, bytes, watch)
       : await stream(await engine.openWriter(file, options), held, contents, watch);
     assertHead(contents, digest);
     return { file: toManifestFile(contents, chunkBytes, digest), digest };
@@ -78,17 +81,28 @@ export async function writeTensorFile(
   }
 }
 
-/** Writes the file with as many operations in flight as the engine likes: memory is given to it in batches. */
-async function stream(
-  writer: FileWriter,
-  head: HeldMemory,
-  { bytes, segments }: FileContents,
-  watch: (written: () => { phase: 'write' | 'sync'; bytes: number }) => void,
+/** Writes a short file: it is not there, and then it is. */
+async function writeAtOnce(
+  engine: Engine,
+  file: string,
+  options: WriterOptions,
+  memory: readonly HeldMemory[],
+  bytes: number,
+  watch: Watch,
 ): Promise<FileDigest> {
+  watch(() => ({ phase: 'write', bytes: 0 }));
+  const digest = await engine.writeFile(file, options, memory);
+  watch(() => ({ phase: 'sync', bytes }));
+  return digest;
+}
+
+/** Writes the file with as many operations in flight as the engine likes: memory is given to it in batches. */
+async function stream(writer: FileWriter, head: HeldMemory, { bytes, segments }: FileContents, watch: Watch): Promise<FileDigest> {
   let finishing: Promise<FileDigest> | undefined;
   watch(() => (finishing ? { phase: 'sync', bytes } : { phase: 'write', bytes: Math.min(bytes, writer.writtenBytes()) }));
   try {
     await writer.write([head]);
+    head.release();
     for (const segment of segments) {
       if (segment.kind === 'memory') await writer.write(segment.held);
       else await writePieces(writer, segment);

@@ -13,6 +13,8 @@ export interface MemoryRange {
   readonly buffer: ArrayBuffer | SharedArrayBuffer;
   readonly byteOffset: number;
   readonly byteLength: number;
+  /** A view of exactly this memory, if there is one: making another is what copying a short range costs most. */
+  readonly view?: ArrayBufferView | undefined;
 }
 
 /** Memory that an engine may read until `release()`. */

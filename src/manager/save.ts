@@ -93,7 +93,9 @@ export function prepareSave(request: CheckedRequest, started: number, context: S
   const smallFiles = encodeSmallFiles(request, layouts, files);
   const sourcesOf = ({ role, order }: LaidOutFile) => {
     const sources = role === 'model' ? model : (optimizerSources ?? []);
-    return Array.from(order, (index) => sources[index] as Source);
+    const ordered: Source[] = [];
+    for (const index of order) ordered.push(sources[index] as Source);
+    return ordered;
   };
   const snapshot = Snapshot.take(files.map(sourcesOf), {
     engine,

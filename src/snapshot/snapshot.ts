@@ -92,12 +92,12 @@ export class Snapshot {
       if (data.kind === 'stream') {
         list.stream(index, data.stream, data.chunks);
         if (data.release !== undefined) this.releases.push(data.release);
-      } else if (!data.stable || this.isShort(data) || !this.pin(list, { file, index, name, range: data.memory })) list.copy(data.memory);
+      } else if (!data.stable || this.isShort(data) || !this.pin(list, { file, index, name, range: data })) list.copy(data);
     }
     return list;
   }
 
-  private isShort({ memory: { byteLength } }: MemorySource): boolean {
+  private isShort({ byteLength }: MemorySource): boolean {
     if (byteLength > SHORT_BYTES || byteLength > this.room) return false;
     this.room -= byteLength;
     return true;
@@ -173,7 +173,7 @@ function roomForShortCopies(files: readonly (readonly Source[])[], { arenas, bud
   let runs = 0;
   for (const tensors of files) {
     for (const { data } of tensors) {
-      if (data.kind === 'memory' && !data.stable) needed += data.memory.byteLength;
+      if (data.kind === 'memory' && !data.stable) needed += data.byteLength;
       runs++;
     }
   }

@@ -57,9 +57,9 @@ export interface Source extends TensorSpec {
   readonly data: MemorySource | StreamSource;
 }
 
-export interface MemorySource {
+/** Memory that is there. One object is all: there may be a hundred thousand. */
+export interface MemorySource extends MemoryRange {
   readonly kind: 'memory';
-  readonly memory: MemoryRange;
   readonly stable: boolean;
 }
 
@@ -68,6 +68,7 @@ export type Chunks = 'reused' | 'fresh' | 'given';
 
 export interface StreamSource {
   readonly kind: 'stream';
+  readonly byteLength: number;
   readonly stream: AsyncIterable<Uint8Array>;
   readonly chunks: Chunks;
   /** To be called once, when the save is over. */
@@ -120,8 +121,8 @@ function toSource(input: Omit<TensorInput, 'name'>, name: string, index: number)
   if (typeof stable !== 'boolean') throw invalid(label, name, `has stable: ${String(stable)}; give true or false`);
   const dimensions = toDimensions(shape, label, name);
   if (ArrayBuffer.isView(data)) assertViewFits(name, dtype, data);
-  const { source, byteLength } = toData(data, stable, label, name);
-  return { name, dtype, shape: dimensions, data: source, byteLength };
+  const source = toData(data, stable, label, name);
+  return { name, dtype, shape: dimensions, data: source, byteLength: source.byteLength };
 }
 
 /** A copy: what is checked is what is used. */
@@ -142,25 +143,18 @@ function toDimensions(shape: readonly number[], label: Label, name: string): num
 /** How a message calls the tensor. */
 type Label = () => string;
 
-/** The bytes, and how many there are. */
-interface SizedData {
-  readonly source: Source['data'];
-  readonly byteLength: number;
-}
-
-function toData(data: TensorData, stable: boolean, label: Label, name: string): SizedData {
+function toData(data: TensorData, stable: boolean, label: Label, name: string): Source['data'] {
   if (ArrayBuffer.isView(data)) {
     const { buffer, byteOffset, byteLength } = data;
-    return memory(buffer as ArrayBuffer, byteOffset, byteLength, stable, label, name);
+    return memory(data, buffer as ArrayBuffer, byteOffset, byteLength, stable, label, name);
   }
-  if (types.isAnyArrayBuffer(data)) return memory(data, 0, data.byteLength, stable, label, name);
+  if (types.isAnyArrayBuffer(data)) return memory(undefined, data, 0, data.byteLength, stable, label, name);
   if (data !== null && typeof data === 'object' && Symbol.asyncIterator in data) {
     const { byteLength } = data;
     if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
       throw invalid(label, name, 'is an AsyncIterable without a byteLength; give the number of bytes that it will produce');
     }
-    const source = { kind: 'stream', stream: data, chunks: chunksOf(data, label, name), release: releaseOf(data, label, name) } as const;
-    return { source, byteLength };
+    return { kind: 'stream', stream: data, chunks: chunksOf(data, label, name), release: releaseOf(data, label, name), byteLength };
   }
   throw invalid(
     label,
@@ -185,13 +179,14 @@ function releaseOf(data: StreamedData, label: Label, name: string): (() => void)
 }
 
 function memory(
+  view: ArrayBufferView | undefined,
   buffer: ArrayBuffer | SharedArrayBuffer,
   byteOffset: number,
   byteLength: number,
   stable: boolean,
   label: Label,
   name: string,
-): SizedData {
+): MemorySource {
   // Uint8Array.prototype.byteOffset of a detached view is 0 and its buffer is empty.
   if (buffer.byteLength === 0 && (buffer as { detached?: boolean }).detached === true) {
     throw new HoldfastError(
@@ -202,7 +197,7 @@ function memory(
       },
     );
   }
-  return { source: { kind: 'memory', memory: { buffer, byteOffset, byteLength }, stable }, byteLength };
+  return { kind: 'memory', buffer, byteOffset, byteLength, view, stable };
 }
 
 function invalid(label: Label, name: unknown, what: string): HoldfastError {

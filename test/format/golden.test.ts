@@ -48,7 +48,7 @@ async function writeExample(name: (typeof ENGINES)[number]): Promise<Uint8Array[
   const [plan] = layOutTensors('model', sources, 1e9).files as unknown as readonly [TensorFilePlan];
   const held = plan.tensors.map((tensor) => {
     const { data } = sources.find((source) => source.name === tensor.name) as Source;
-    return engine.hold((data as MemorySource).memory);
+    return engine.hold(data as MemorySource);
   });
   const contents = { ...plan, ...factsOfHead(plan, crc32c), segments: [{ kind: 'memory', held } as const] };
   const written = await writeTensorFile(directory, contents, { engine, direct: 'optional', chunkBytes }, () => {});

@@ -316,7 +316,7 @@ describe.skipIf(missing)('the native addon', () => {
       readOptions([1], [-2, 0]),
       readOptions([1], [pin + 999, 0]),
       readOptions([5], undefined, { chunkBytes: 0 }),
-      readOptions([1], undefined, { offset: 1 }),
+      readOptions([1], undefined, { offset: -1 }),
       readOptions([5], undefined, { operationBytes: 100 }),
       readOptions([5], undefined, { queueDepth: -1 }),
       readOptions([5], undefined, { abort: 12345 }),

@@ -385,6 +385,7 @@ describe.skipIf(missing)('arenas', () => {
       stagingBytes: 0,
       arenas: 0,
       arenaBytes: 0,
+      mappedBytes: 0,
       threads: 0,
     });
   });

@@ -236,6 +236,7 @@ describe.skipIf(missing)('native streams', () => {
       stagingBytes: 0,
       arenas: 0,
       arenaBytes: 0,
+      mappedBytes: 0,
       threads: 0,
     });
   });

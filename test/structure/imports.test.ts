@@ -18,7 +18,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   storage: ['fs'],
   snapshot: ['errors', 'format', 'engine'],
   catalog: ['errors', 'fs', 'format', 'engine', 'snapshot', 'storage', 'policy'],
-  saver: ['errors', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy'],
+  saver: ['errors', 'fs', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy'],
   manager: ['errors', 'version', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy', 'saver'],
   terminal: ['engine', 'saver', 'manager'],
   tfjs: ['errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'manager', 'index'],

@@ -4,6 +4,7 @@ import type { NativeAddon } from '../../native.js';
 import { alignCopy, type CopyArena, type HeldMemory, type MemoryRange } from '../contract.js';
 import { toHoldfastError } from '../system-error.js';
 import { BorrowedMemory, indexBuffers } from './memory.js';
+import { MemoryViews } from './memory-views.js';
 
 /** Where there are many, short ranges are copied from JavaScript: telling the addon of one costs more than copying it. */
 const MANY_RANGES = 1000;
@@ -19,7 +20,7 @@ interface Placed {
 
 export class NativeArena implements CopyArena {
   /** The memory as JavaScript sees it; nobody may have it after the release. */
-  private view: Uint8Array | undefined;
+  private views: MemoryViews | undefined;
 
   private constructor(
     private readonly addon: NativeAddon,
@@ -36,7 +37,7 @@ export class NativeArena implements CopyArena {
   }
 
   copy(runs: readonly (readonly MemoryRange[])[]): HeldMemory[] {
-    const view = runs.reduce((sum, { length }) => sum + length, 0) < MANY_RANGES ? undefined : this.look();
+    const short = runs.reduce((sum, { length }) => sum + length, 0) < MANY_RANGES ? undefined : this.look();
     const rest: Placed[] = [];
     let at = 0;
     const copies = runs.map((ranges) => {
@@ -47,8 +48,8 @@ export class NativeArena implements CopyArena {
         if (byteOffset + byteLength > buffer.byteLength) {
           throw new HoldfastError('ERR_SOURCE_CHANGED', 'A tensor’s memory was detached or resized before it could be copied.');
         }
-        if (view === undefined || byteLength > SHORT_BYTES) rest.push({ range, at });
-        else view.set(new Uint8Array(buffer, byteOffset, byteLength), at);
+        if (short === undefined || byteLength > SHORT_BYTES) rest.push({ range, at });
+        else short.set(range, at);
         at += byteLength;
       }
       return new BorrowedMemory([{ handle: this.handle, byteOffset: begin, byteLength: at - begin }], at - begin);
@@ -57,10 +58,13 @@ export class NativeArena implements CopyArena {
     return copies;
   }
 
-  private look(): Uint8Array | undefined {
+  private look(): MemoryViews | undefined {
     if (this.bytes > MAX_VIEW_BYTES) return undefined;
-    this.view ??= viewOf(this.addon.arenaMemory(this.handle));
-    return this.view;
+    if (this.views === undefined) {
+      const memory = this.addon.arenaMemory(this.handle);
+      this.views = memory && new MemoryViews(memory);
+    }
+    return this.views;
   }
 
   private copyTogether(placed: readonly Placed[]): void {
@@ -78,11 +82,7 @@ export class NativeArena implements CopyArena {
   }
 
   release(): void {
-    this.view = undefined;
+    this.views = undefined;
     this.addon.releaseArena(this.handle);
   }
-}
-
-function viewOf(memory: ArrayBuffer | undefined): Uint8Array | undefined {
-  return memory && new Uint8Array(memory);
 }

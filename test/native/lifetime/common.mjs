@@ -60,7 +60,7 @@ export function temporaryDirectory() {
 
 /** Waits until the native counts are back to nothing. */
 export async function settle() {
-  const idle = { pins: 0, writers: 0, readers: 0, abortTokens: 0, stagingBytes: 0, arenas: 0, arenaBytes: 0, threads: 0 };
+  const idle = { pins: 0, writers: 0, readers: 0, abortTokens: 0, stagingBytes: 0, arenas: 0, arenaBytes: 0, mappedBytes: 0, threads: 0 };
   for (let attempt = 0; attempt < 200 * slow; attempt++) {
     if (JSON.stringify(addon.stats()) === JSON.stringify(idle)) return;
     await pause(10);

@@ -1,0 +1,23 @@
+/** One memory as arrays of several element types: between arrays of one type bytes are copied as they are, and no view has to be made. */
+import type { MemoryRange } from '../contract.js';
+
+export class MemoryViews {
+  private readonly bytes: Uint8Array;
+  private readonly floats: Float32Array;
+  private readonly integers: Int32Array;
+
+  /** Of memory whose length is a multiple of 4. */
+  constructor(memory: ArrayBuffer) {
+    this.bytes = new Uint8Array(memory);
+    this.floats = new Float32Array(memory);
+    this.integers = new Int32Array(memory);
+  }
+
+  /** Copies a range to the byte `at`. */
+  set({ view, buffer, byteOffset, byteLength }: MemoryRange, at: number): void {
+    if (at % 4 === 0 && view instanceof Float32Array) this.floats.set(view, at / 4);
+    else if (at % 4 === 0 && view instanceof Int32Array) this.integers.set(view, at / 4);
+    else if (view instanceof Uint8Array) this.bytes.set(view, at);
+    else this.bytes.set(new Uint8Array(buffer, byteOffset, byteLength), at);
+  }
+}
