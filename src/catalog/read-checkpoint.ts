@@ -13,10 +13,14 @@ import type { SafetensorsHeader, TensorEntry } from '../format/safetensors.js';
 import { decodeState, MAX_STATE_BYTES, type StateDocument } from '../format/state.js';
 import { checkDigest, type FileProblem } from './check-digest.js';
 import { assertDisjoint, type ChooseMemory, memoryFor, restoredAt, type WantedTensor } from './destinations.js';
-import { closeFiles, type OpenFilesOptions, openFiles } from './open-files.js';
+import { closeFiles, type OpenedFile, type OpenFilesOptions, openFiles } from './open-files.js';
+import { firstFailure } from './parallel.js';
 import { decodeHead, headBytesOf, isTensorFile, MAX_HEAD_BYTES } from './read-head.js';
 import { readHead, readTensors, runsOf } from './read-parts.js';
 import type { RestoredTensor } from './tensor.js';
+
+/** The second file fills the gaps that the beginning and the end of one leave. */
+const FILES_AT_ONCE = 2;
 
 export interface ReadCheckpointOptions extends OpenFilesOptions {
   /** What is kept (restore). Without it every byte is checked, and none is kept (verify). */
@@ -46,34 +50,60 @@ export interface ReadFile {
 
 /**
  * Opens every file of the checkpoint before the first byte is read, so that retention in another
- * process cannot take it away half-way, and then reads file by file.
+ * process cannot take it away half-way, and then reads them, some at a time.
  * Damage is reported. What says nothing about the checkpoint is thrown: `ERR_ABORTED`, `ERR_RESOURCES`, ….
  */
 export async function readCheckpoint(directory: string, manifest: Manifest, options: ReadCheckpointOptions): Promise<ReadFile[]> {
   const opened = await openFiles(directory, manifest.files, options);
   try {
-    const total = manifest.files.reduce((sum, { bytes }) => sum + bytes, 0);
-    const results: ReadFile[] = [];
-    let before = 0;
-    for (const { file, reader } of opened) {
-      throwIfAborted(options.signal, 'The read');
-      if (reader instanceof HoldfastError) {
-        results.push({ file, problems: [toProblem(reader, file.name)], tensors: new Map() });
-      } else {
-        const measure = (): Progress => ({
-          phase: options.load === undefined ? 'verify' : 'read',
-          bytes: before + reader.readBytes(),
-          totalBytes: total,
-          checkpoint: path.basename(directory),
-          file: file.name,
-        });
-        results.push(await withProgress(options.onProgress, measure, () => readFile(directory, file, reader, options)));
-      }
-      before += file.bytes;
-    }
-    return results;
+    const progress = new ReadProgress(path.basename(directory), opened, options.load === undefined ? 'verify' : 'read');
+    const tasks = opened.map(({ file, reader }) => async (signal: AbortSignal): Promise<ReadFile> => {
+      throwIfAborted(signal, 'The read');
+      if (reader instanceof HoldfastError) return { file, problems: [toProblem(reader, file.name)], tensors: new Map() };
+      progress.begin(file, reader);
+      return readFile(directory, file, reader, { ...options, signal }).finally(() => progress.end(file));
+    });
+    return await withProgress(
+      options.onProgress,
+      () => progress.now(),
+      () => firstFailure(options.signal, FILES_AT_ONCE, tasks),
+    );
   } finally {
     await closeFiles(opened);
+  }
+}
+
+/** How far the files of a checkpoint are, of which some are read at a time. */
+class ReadProgress {
+  private readonly reading = new Map<ManifestFile, FileReader>();
+  private readonly totalBytes: number;
+  private finished = 0;
+  private last: string | undefined;
+
+  constructor(
+    private readonly checkpoint: string,
+    opened: readonly OpenedFile[],
+    private readonly phase: Progress['phase'],
+  ) {
+    this.totalBytes = opened.reduce((sum, { file }) => sum + file.bytes, 0);
+  }
+
+  begin(file: ManifestFile, reader: FileReader): void {
+    this.reading.set(file, reader);
+  }
+
+  end(file: ManifestFile): void {
+    this.reading.delete(file);
+    this.finished += file.bytes;
+    this.last = file.name;
+  }
+
+  now(): Progress {
+    const { checkpoint, phase, totalBytes } = this;
+    const [first] = this.reading.keys();
+    const file = first?.name ?? this.last;
+    const bytes = [...this.reading.values()].reduce((sum, reader) => sum + reader.readBytes(), this.finished);
+    return { phase, bytes: Math.min(bytes, totalBytes), totalBytes, checkpoint, ...(file === undefined ? {} : { file }) };
   }
 }
 
