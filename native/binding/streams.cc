@@ -248,7 +248,8 @@ Napi::Value Addon::Map(Info info) {
         if (!status.ok()) return {std::move(status), nullptr};
         return {Status::Ok(), [mapping, crc32c](Napi::Env env) -> Napi::Value {
                   auto owner = std::make_unique<FileMapping>(std::move(*mapping));
-                  // Where the runtime takes no memory from outside this throws, and the mapping goes.
+                  // Where the runtime takes no memory from outside this throws, and the mapping
+                  // goes.
                   Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(
                       env, owner->data(), static_cast<size_t>(owner->bytes()),
                       [](Napi::Env, void*, FileMapping* mapped) { delete mapped; }, owner.get());

@@ -16,10 +16,10 @@
 #include <string>
 #include <vector>
 
-#include "core/aligned_memory.h"
 #include "core/digest.h"
 #include "core/file.h"
 #include "core/pin_table.h"
+#include "core/staging_pool.h"
 #include "core/start_engine.h"
 #include "core/transfer.h"
 
@@ -133,7 +133,7 @@ class StreamWriter : private Job {
   TransferShape shape_;
   StopFlags stop_;
   std::unique_ptr<File> file_;
-  AlignedMemory memory_;
+  StagingMemory memory_;
   std::atomic<bool> memory_lost_{false};
   std::vector<Slot> slots_;
   std::atomic<uint64_t> written_bytes_{0};
