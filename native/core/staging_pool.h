@@ -1,5 +1,5 @@
-// Staging memory, kept between transfers: faulting 36 MiB in anew for every file costs about as
-// much as writing them does.
+// Staging memory, kept between transfers: to have the kernel fault memory in takes about as long as
+// to write it to a fast disk.
 #ifndef HOLDFAST_CORE_STAGING_POOL_H_
 #define HOLDFAST_CORE_STAGING_POOL_H_
 

@@ -36,6 +36,7 @@ class ReadJob : public Job {
     HOLDFAST_RETURN_IF_ERROR(TransferShape::Make(options_->operation_bytes, options_->queue_depth,
                                                  end_ - next_, file_->alignment(), 0, &shape));
     operation_bytes_ = shape.operation_bytes;
+    result->engine = EngineKind::kThreads;
     const auto begin = std::chrono::steady_clock::now();
     if (layout_->bytes() != 0) {
       HOLDFAST_RETURN_IF_ERROR(memory_.Acquire(shape.queue_depth * operation_bytes_));

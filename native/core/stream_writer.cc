@@ -348,7 +348,7 @@ Status StreamWriter::Finish(TransferResult* result) {
   result->spans = digest_.spans();
   result->direct = file_->direct();
   result->direct_reason = file_->direct_reason();
-  if (engine_ != nullptr) result->engine = engine_->kind();
+  result->engine = engine_ == nullptr ? EngineKind::kThreads : engine_->kind();
   result->transfer_seconds = SecondsBetween(first_claim_, last_write_);
   return Status::Ok();
 }
