@@ -383,8 +383,10 @@ describe.skipIf(missing)('arenas', () => {
       readers: 0,
       abortTokens: 0,
       stagingBytes: 0,
+      spareStagingBytes: expect.any(Number),
       arenas: 0,
       arenaBytes: 0,
+      mappedBytes: 0,
       threads: 0,
     });
   });
