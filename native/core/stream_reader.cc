@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include "core/crc32c.h"
@@ -192,10 +193,13 @@ Status StreamReader::Read(ReadOptions options, TransferResult* result) {
                              file_->path());
   }
   if (running_.fetch_add(1) == 0) read_bytes_.store(0);
-  Status status = [&] {
+  Status status;
+  try {
     ReadJob job(operations_, file_.get(), &options, &layout, abort_.get(), &read_bytes_);
-    return job.Run(result);
-  }();
+    status = job.Run(result);
+  } catch (const std::bad_alloc&) {
+    status = Status::OutOfMemory();
+  }
   running_.fetch_sub(1);
   result->direct = file_->direct();
   result->direct_reason = file_->direct_reason();

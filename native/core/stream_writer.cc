@@ -289,20 +289,23 @@ void StreamWriter::FinishCallLocked(const std::shared_ptr<Call>& call, Calls* fi
   if (call->finished || call->staging != 0) return;
   if (call->unclaimed != 0 && failure_.ok()) return;
   call->finished = true;
-  finished->push_back(call);
+  finished->Add(call);
 }
 
 void StreamWriter::Notify(const Calls& finished) {
-  if (finished.empty()) return;
+  if (finished.first == nullptr) return;
   Status status;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     status = failure_;
   }
-  for (const std::shared_ptr<Call>& call : finished) {
+  for (std::shared_ptr<Call> call = finished.first; call != nullptr;) {
     call->source = Source{};  // lets the leases go before anyone is told
     if (call->done) call->done(status);
     call->done = nullptr;
+    // Unlinked one by one: a long chain that ends all at once would end by recursion.
+    std::shared_ptr<Call> next = std::move(call->next_finished);
+    call = std::move(next);
   }
 }
 

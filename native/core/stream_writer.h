@@ -91,8 +91,19 @@ class StreamWriter : private Job {
     uint64_t unclaimed = 0;
     unsigned staging = 0;  // threads that copy from it
     bool finished = false;
+    std::shared_ptr<Call> next_finished;
   };
-  using Calls = std::vector<std::shared_ptr<Call>>;
+  // Calls that have ended, in that order, before anyone is told. Linked, as it must not need
+  // memory.
+  struct Calls {
+    std::shared_ptr<Call> first;
+    Call* last = nullptr;
+
+    void Add(const std::shared_ptr<Call>& call) {
+      (last == nullptr ? first : last->next_finished) = call;
+      last = call.get();
+    }
+  };
   // Staging memory for one operation of the file.
   struct Slot {
     uint8_t* memory = nullptr;

@@ -114,7 +114,7 @@ class UringEngine::Loop {
   // Submits, waits for `wanted` completions, and goes on with what has been completed.
   void Advance(unsigned wanted) {
     const int error = ring_->Submit(wanted);
-    if (error < 0) return Break(Status::System(-error, "io_uring_enter", ""));
+    if (error < 0) return Break(error);
     Ring::Completion completion;
     while (ring_->Pop(&completion)) {
       Flight* flight = reinterpret_cast<Flight*>(static_cast<uintptr_t>(completion.tag));
@@ -126,13 +126,17 @@ class UringEngine::Loop {
   }
 
   // A ring that cannot be entered tells no more of what is in flight: the kernel may go on with it.
-  void Break(const Status& status) {
-    broken_ = status;
+  void Break(int error) {
+    try {
+      broken_ = Status::System(-error, "io_uring_enter", "");
+    } catch (const std::bad_alloc&) {
+      broken_ = Status::OutOfMemory();
+    }
     job_.KeepStaging();
     for (Flight& flight : flights_) {
       if (std::find(free_.begin(), free_.end(), &flight) != free_.end()) continue;
       free_.push_back(&flight);
-      job_.Failed(&flight.operation, status);
+      job_.Failed(&flight.operation, broken_);
     }
   }
 
