@@ -9,8 +9,8 @@
 
 namespace holdfast {
 
-// What kAuto stands for.
-// TODO(measurement): threads until `node bench/engines.mjs` has shown that rings are faster.
+// What kAuto stands for: what `node bench/engines.mjs` shows to be the faster. Figures:
+// docs/ARCHITECTURE.md. Not measured yet, and threads meanwhile.
 inline constexpr EngineKind kDefaultEngine = EngineKind::kThreads;
 
 // "auto", "threads" or "io_uring"; false for any other word.
