@@ -1,7 +1,10 @@
 /**
  * Throughput of every CRC32C variant that this processor runs, on one core and on data in its cache.
  *
- *   node bench/crc32c.mjs [--json] [--mib 2] [--runs 101]
+ *   node bench/crc32c.mjs [--json] [--mib 2] [--runs 101] [--peer-mib 1024] [--pairs 15]
+ *
+ * And the one that the library uses beside Intel ISA-L's, in the same program (compiled for the purpose, where ISA-L is installed), on memory of
+ * --peer-mib MiB, which is in no cache; 0 leaves that out. The ratio is of speeds: above 1 the library is faster.
  *
  * A figure is the median over the runs; memcpy (Buffer.copy) is there to compare with.
  */
@@ -10,18 +13,23 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { compareWithIsal, describeComparison } from './lib/crc32c-peer.mjs';
 
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     mib: { type: 'string', default: '2' },
     runs: { type: 'string', default: '101' },
+    'peer-mib': { type: 'string', default: '1024' },
+    pairs: { type: 'string', default: '15' },
   },
 });
 const bytes = Math.round(Number(values.mib) * 2 ** 20);
 const runs = Number(values.runs);
-if (!(bytes > 0) || !(runs > 0)) {
-  process.stderr.write('--mib and --runs must be positive numbers\n');
+const peerMib = Number(values['peer-mib']);
+const pairs = Number(values.pairs);
+if (!(bytes > 0) || !(runs > 0) || !(pairs > 0) || !Number.isInteger(peerMib) || peerMib < 0) {
+  process.stderr.write('--mib, --runs and --pairs must be positive numbers, --peer-mib a whole one\n');
   process.exit(2);
 }
 
@@ -56,7 +64,8 @@ const results = addon.crc32cImplementations().map((name) => {
 });
 results.push({ name: 'memcpy', correct: true, gigabytesPerSecond: measure(() => data.copy(copy)) });
 
-const report = { bytes, runs, cpu: os.cpus()[0]?.model ?? 'unknown', arch: process.arch, node: process.version, results };
+const peer = peerMib === 0 ? { leftOut: '--peer-mib is 0' } : compareWithIsal(peerMib, pairs);
+const report = { bytes, runs, cpu: os.cpus()[0]?.model ?? 'unknown', arch: process.arch, node: process.version, results, peer };
 if (values.json) {
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
 } else {
@@ -65,5 +74,6 @@ if (values.json) {
     const spread = `(${speed.lowerQuartile} to ${speed.upperQuartile})`;
     process.stdout.write(`  ${name.padEnd(12)} ${speed.median.toFixed(1).padStart(7)} GB/s ${spread}${correct ? '' : '  WRONG'}\n`);
   }
+  process.stdout.write(`\n${describeComparison(peer)}\n`);
 }
-if (results.some(({ correct }) => !correct)) process.exit(1);
+if (peer.correct === false || results.some(({ correct }) => !correct)) process.exit(1);

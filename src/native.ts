@@ -11,6 +11,9 @@ import { fileURLToPath } from 'node:url';
 /** O_DIRECT: fail without it, use it where the file system can, or never. */
 export type DirectIo = 'required' | 'optional' | 'disabled';
 
+/** How transfers are made: by threads with positional calls, or by threads with an io_uring each. `auto`: see {@link NativeAddon.ioUring}. */
+export type NativeIo = 'auto' | 'threads' | 'io_uring';
+
 /** What a direct-I/O probe of one path says. */
 export interface NativeProbe {
   /** File system type as the kernel names it, such as `ext4` or `tmpfs`; `unknown(0x…)` otherwise. */
@@ -26,6 +29,22 @@ export interface NativeProbe {
   };
 }
 
+/** Whether io_uring can be used, whether it is, and what for. */
+export interface NativeIoUring {
+  /** Whether a ring can be set up and entered. */
+  readonly available: boolean;
+  /** Why not, or `available`. */
+  readonly reason: string;
+  /** What `HOLDFAST_IO` asked for when the addon was loaded first; `auto` if nothing. */
+  readonly wish: NativeIo;
+  /** Its value, if it is none of the three words, and so counts as `auto`; otherwise empty. */
+  readonly unknownWish: string;
+  /** What transfers use that ask for nothing else. */
+  readonly used: 'threads' | 'io_uring';
+  /** How many transfers asked for io_uring and were given threads. */
+  readonly refusals: number;
+}
+
 /** Checksums and figures of one streamed pass over a file. All CRCs are CRC32C. */
 export interface NativeDigest {
   /** Bytes of the file (of the range, for a read). */
@@ -39,6 +58,8 @@ export interface NativeDigest {
   /** Whether O_DIRECT was used, and if not, why. */
   readonly direct: boolean;
   readonly directReason: string;
+  /** How it was transferred. `threads` where io_uring was asked for and refused. */
+  readonly io: 'threads' | 'io_uring';
   /** Seconds from the first operation to the last byte written or read. */
   readonly transferSeconds: number;
   /** Seconds in fsync (0 for reads). */
@@ -56,6 +77,8 @@ export interface NativeWriterOptions {
   readonly operationBytes: number;
   /** Operations in flight. 0: the engine's default. */
   readonly queueDepth: number;
+  /** Default `auto`. */
+  readonly io?: NativeIo;
   /** From `createAbortToken`; 0: none. */
   readonly abort: number;
 }
@@ -70,6 +93,7 @@ export interface NativeReadOptions {
   readonly destinations: Float64Array;
   readonly operationBytes: number;
   readonly queueDepth: number;
+  readonly io?: NativeIo;
   readonly abort: number;
 }
 
@@ -83,7 +107,10 @@ export interface NativeStats {
   readonly writers: number;
   readonly readers: number;
   readonly abortTokens: number;
+  /** Memory that running transfers work on. */
   readonly stagingBytes: number;
+  /** Memory of earlier transfers that is kept for later ones: 72 MiB at most, let go when it has lain idle or nobody uses the addon any more. */
+  readonly spareStagingBytes: number;
   /** Arenas whose memory is still there, released ones included. */
   readonly arenas: number;
   /** Their address space in bytes, each rounded up to whole pages and to 2 MiB at least. */
@@ -110,7 +137,8 @@ export interface NativeAddon {
 
   /** `path` is an existing directory (or file) of the file system in question. */
   probe(path: string): NativeProbe;
-  ioUring(): { available: boolean; reason: string };
+  /** About io_uring, in this process. */
+  ioUring(): NativeIoUring;
   /** renameat2(RENAME_NOREPLACE), off the JavaScript thread; EEXIST if `to` exists. EINVAL/ENOSYS where the file system can't. */
   renameNoReplace(from: string, to: string): Promise<void>;
   /** The same, on this thread. */

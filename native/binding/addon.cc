@@ -11,6 +11,7 @@
 #include "core/counters.h"
 #include "core/crc32c.h"
 #include "core/pin_table.h"
+#include "core/start_engine.h"
 #include "core/system_probe.h"
 
 namespace holdfast {
@@ -56,6 +57,7 @@ Napi::Value Addon::Async(Info info) {
 
 Addon::Addon(Napi::Env env, Napi::Object exports) {
   environment_ = Environment::Create(env);
+  (void)WishedEngine();  // read now: later the program may have changed its environment
   resizable_ = FindGetter(env, "ArrayBuffer", "resizable");
   data_view_ = Napi::Persistent(env.Global().Get("DataView").As<Napi::Function>());
   growable_ = FindGetter(env, "SharedArrayBuffer", "growable");
@@ -154,9 +156,14 @@ Napi::Value Addon::ProbePath(Info info) {
 Napi::Value Addon::IoUring(Info info) {
   std::string reason;
   const bool available = ProbeIoUring(&reason);
+  const bool used = available && ResolveEngine(EngineKind::kAuto) == EngineKind::kUring;
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("available", available);
   result.Set("reason", reason);
+  result.Set("wish", EngineKindName(WishedEngine().kind));
+  result.Set("unknownWish", WishedEngine().unknown);
+  result.Set("used", EngineKindName(used ? EngineKind::kUring : EngineKind::kThreads));
+  result.Set("refusals", static_cast<double>(counters().ring_refusals.load()));
   return result;
 }
 
@@ -203,6 +210,7 @@ Napi::Value Addon::Stats(Info info) {
   set("readers", static_cast<double>(Handles::Global().readers()));
   set("abortTokens", static_cast<double>(AbortTable::Global().size()));
   set("stagingBytes", static_cast<double>(counters().staging_bytes.load()));
+  set("spareStagingBytes", static_cast<double>(counters().spare_staging_bytes.load()));
   set("arenas", static_cast<double>(ArenaTable::Global().size()));
   set("arenaBytes", static_cast<double>(counters().arena_bytes.load()));
   set("mappedBytes", static_cast<double>(counters().mapped_bytes.load()));

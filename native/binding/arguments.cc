@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "binding/errors.h"
+#include "core/start_engine.h"
 
 namespace holdfast {
 
@@ -95,6 +96,14 @@ DirectMode ToDirectMode(Napi::Value value, const char* name) {
   if (text == "optional") return DirectMode::kOptional;
   if (text == "disabled") return DirectMode::kDisabled;
   ThrowInvalid(value.Env(), Named(name, " must be 'required', 'optional' or 'disabled'"));
+}
+
+EngineKind ToEngineKind(Napi::Value value, const char* name) {
+  EngineKind kind = EngineKind::kAuto;
+  if (value.IsUndefined()) return kind;
+  const std::string text = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  if (ParseEngineKind(text, &kind)) return kind;
+  ThrowInvalid(value.Env(), Named(name, " must be 'auto', 'threads' or 'io_uring'"));
 }
 
 Napi::Object ToObject(Napi::Value value, const char* name) {

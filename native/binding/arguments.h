@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/file.h"
+#include "core/engine.h"
 
 namespace holdfast {
 
@@ -20,6 +20,8 @@ uint64_t ToInteger(Napi::Value value, const char* name, uint64_t maximum = kSafe
 // A file system path: a string that is not empty and holds no NUL.
 std::string ToPath(Napi::Value value, const char* name);
 DirectMode ToDirectMode(Napi::Value value, const char* name);
+// undefined: kAuto.
+EngineKind ToEngineKind(Napi::Value value, const char* name);
 Napi::Object ToObject(Napi::Value value, const char* name);
 // A copy of a Float64Array.
 std::vector<double> ToNumbers(Napi::Value value, const char* name);

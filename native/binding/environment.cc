@@ -11,6 +11,7 @@
 #include "core/arena.h"
 #include "core/counters.h"
 #include "core/pin_table.h"
+#include "core/staging_pool.h"
 #include "core/thread_engine.h"
 
 namespace holdfast {
@@ -26,6 +27,8 @@ uint64_t NextId() {
   static std::atomic<uint64_t> next{1};
   return next.fetch_add(1);
 }
+
+std::atomic<int> open_environments{0};
 
 }  // namespace
 
@@ -47,6 +50,7 @@ std::shared_ptr<Environment> Environment::Create(Napi::Env env) {
     if (status != napi_ok) delete holder;
   }
   if (status != napi_ok) throw Napi::Error::New(env, "holdfast could not be initialised");
+  ++open_environments;
   return environment;
 }
 
@@ -195,6 +199,12 @@ void Environment::Close() {
   {
     std::unique_lock<std::mutex> lock(mutex_);
     stopped_.wait_for(lock, kCourtesy, [&] { return running_.empty(); });
+  }
+  // Workers end when they have had nothing to do for a while: a good time to look.
+  if (--open_environments == 0) {
+    StagingPool::Global().Clear();
+  } else {
+    StagingPool::Global().Trim();
   }
   (void)napi_release_threadsafe_function(wake_, napi_tsfn_abort);
   // Node-API forgets these, but does not free them. A deferred that is never settled leaves its

@@ -28,6 +28,7 @@ Napi::Value ToDigest(Napi::Env env, const TransferResult& result) {
   digest.Set("spans", ToUint32Array(env, result.spans));
   digest.Set("direct", result.direct);
   digest.Set("directReason", result.direct_reason);
+  digest.Set("io", EngineKindName(result.engine));
   digest.Set("transferSeconds", result.transfer_seconds);
   digest.Set("syncSeconds", result.sync_seconds);
   return digest;
@@ -79,6 +80,7 @@ WriterOptions ToWriterOptions(Napi::Value value) {
   options.operation_bytes = ToInteger(object.Get("operationBytes"), "operationBytes");
   options.queue_depth =
       static_cast<unsigned>(ToInteger(object.Get("queueDepth"), "queueDepth", 256));
+  options.engine = ToEngineKind(object.Get("io"), "io");
   options.abort = ToAbortFlag(object.Get("abort"));
   return options;
 }
@@ -93,6 +95,7 @@ ReadOptions ToReadOptions(Napi::Value value) {
   options.operation_bytes = ToInteger(object.Get("operationBytes"), "operationBytes");
   options.queue_depth =
       static_cast<unsigned>(ToInteger(object.Get("queueDepth"), "queueDepth", 256));
+  options.engine = ToEngineKind(object.Get("io"), "io");
   options.abort = ToAbortFlag(object.Get("abort"));
   const std::vector<double> destinations = ToNumbers(object.Get("destinations"), "destinations");
   if (destinations.size() / 2 != options.spans.size() || destinations.size() % 2 != 0) {
@@ -275,7 +278,8 @@ Napi::Value Addon::Map(Info info) {
         if (!status.ok()) return {std::move(status), nullptr};
         return {Status::Ok(), [mapping, crc32c](Napi::Env env) -> Napi::Value {
                   auto owner = std::make_unique<FileMapping>(std::move(*mapping));
-                  // Where the runtime takes no memory from outside this throws, and the mapping goes.
+                  // Where the runtime takes no memory from outside this throws, and the mapping
+                  // goes.
                   Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(
                       env, owner->data(), static_cast<size_t>(owner->bytes()),
                       [](Napi::Env, void*, FileMapping* mapped) { delete mapped; }, owner.get());

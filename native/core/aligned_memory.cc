@@ -71,6 +71,12 @@ void AlignedMemory::Release() {
   size_ = 0;
 }
 
+void AlignedMemory::CountAs(Count count) {
+  counters().*count_ -= static_cast<int64_t>(size_);
+  counters().*count += static_cast<int64_t>(size_);
+  count_ = count;
+}
+
 void AlignedMemory::Leak() {
   mapping_ = nullptr;
   data_ = nullptr;

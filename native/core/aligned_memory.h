@@ -38,6 +38,8 @@ class AlignedMemory {
 
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
+  // Moves it from the live count that it belongs to, to another.
+  void CountAs(Count count);
   // Never gives the memory back, nor the count.
   void Leak();
 

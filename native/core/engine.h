@@ -1,8 +1,8 @@
 // What moves bytes between staging memory and files, with several operations in flight.
 //
 // A Job says what is to be done, an Engine when: it claims operations, lets the job fill (or take
-// over) the staging memory, and makes the system call in between. The engine here uses threads with
-// positional I/O; one on io_uring would call the same functions from its own loop.
+// over) the staging memory, and makes the system call in between. There are two: threads with
+// positional calls, and threads with a ring (io_uring) each.
 #ifndef HOLDFAST_CORE_ENGINE_H_
 #define HOLDFAST_CORE_ENGINE_H_
 
@@ -52,13 +52,16 @@ class Job {
   virtual void Failed(Operation* operation, const Status& status) = 0;
 };
 
-// Threads with positional calls, or threads with a ring each; kAuto is the one that measures better.
+// Threads with positional calls, or threads with a ring each; kAuto is the one that measures
+// better.
 enum class EngineKind { kAuto, kThreads, kUring };
 
 class Engine {
  public:
   virtual ~Engine() = default;
-  // Begins to claim from `job`, which must outlive the engine's Join.
+  virtual EngineKind kind() const = 0;
+  // Begins to claim from `job`, which must outlive the engine's Join. After an error nothing was
+  // claimed.
   virtual Status Start(Job* job, unsigned queue_depth) = 0;
   // New operations may be there.
   virtual void Wake() = 0;

@@ -24,22 +24,14 @@ enum class DirectMode { kRequired, kOptional, kDisabled };
 // system asks for where that is more. No known device needs more than 4096.
 inline constexpr uint32_t kBlockBytes = 4096;
 
-// One system call that a transfer needs.
-struct TransferCall {
-  bool write = false;
-  int fd = -1;
-  uint8_t* memory = nullptr;
-  size_t bytes = 0;
-  uint64_t offset = 0;
-};
-
 // Bytes on their way between memory and one place of a file: as many system calls as it takes.
 // Made by whoever makes the calls, one after another: File::NextCall, the call, File::TakeResult.
 struct Transfer {
   bool write = false;
   uint8_t* memory = nullptr;
   size_t bytes = 0;
-  size_t needed = 0;  // writes: all of `bytes`; reads: fewer than this many mean the end of the file
+  size_t needed =
+      0;  // writes: all of `bytes`; reads: fewer than this many mean the end of the file
   uint64_t offset = 0;
 
   size_t transferred = 0;  // valid bytes in `memory` (reads), or bytes in the file (writes)

@@ -1,6 +1,7 @@
 #include "core/operations.h"
 
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <linux/stat.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -10,6 +11,8 @@
 
 #include <cerrno>
 #include <cstring>
+
+#include "core/ring.h"
 
 #ifndef STATX_DIOALIGN
 #define STATX_DIOALIGN 0x00002000U
@@ -77,6 +80,24 @@ int64_t Operations::WriteAt(int fd, const void* data, size_t bytes, uint64_t off
 
 int64_t Operations::ReadAt(int fd, void* data, size_t bytes, uint64_t offset) {
   return OrError<int64_t>(pread(fd, data, bytes, static_cast<off_t>(offset)));
+}
+
+int Operations::OpenRing(unsigned entries, std::unique_ptr<Ring>* result) {
+  return OpenSystemRing(*this, entries, result);
+}
+
+int Operations::RingSetup(unsigned entries, void* parameters) {
+  return static_cast<int>(OrError(syscall(__NR_io_uring_setup, entries, parameters)));
+}
+
+int Operations::RingEnter(int ring, unsigned submitting, unsigned wanted) {
+  // GETEVENTS always: with deferred tasks completions show up only when they are asked for.
+  return static_cast<int>(OrError(syscall(__NR_io_uring_enter, ring, submitting, wanted,
+                                          IORING_ENTER_GETEVENTS, nullptr, size_t{0})));
+}
+
+int Operations::RingRegister(int ring, unsigned what, void* argument, unsigned count) {
+  return static_cast<int>(OrError(syscall(__NR_io_uring_register, ring, what, argument, count)));
 }
 
 int Operations::Map(int fd, size_t bytes, uint64_t offset, void** address) {

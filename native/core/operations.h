@@ -5,8 +5,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace holdfast {
+
+class Ring;
+
+// One transfer between memory and a place of a file, as a single system call or entry of a ring.
+struct TransferCall {
+  bool write = false;
+  int fd = -1;
+  uint8_t* memory = nullptr;
+  size_t bytes = 0;
+  uint64_t offset = 0;
+};
 
 // What statx says of a file. Alignments are 0 where direct I/O is not possible.
 struct FileFacts {
@@ -28,6 +40,12 @@ class Operations {
   virtual int Facts(int fd, FileFacts* facts);
   virtual int64_t WriteAt(int fd, const void* data, size_t bytes, uint64_t offset);
   virtual int64_t ReadAt(int fd, void* data, size_t bytes, uint64_t offset);
+  // A ring for at most `entries` transfers in flight. A kernel, a sandbox or a limit may refuse.
+  virtual int OpenRing(unsigned entries, std::unique_ptr<Ring>* result);
+  // io_uring's three system calls, of which rings are made.
+  virtual int RingSetup(unsigned entries, void* parameters);
+  virtual int RingEnter(int ring, unsigned submitting, unsigned wanted);
+  virtual int RingRegister(int ring, unsigned what, void* argument, unsigned count);
   // Maps bytes of a file, private to this process; `offset` is a multiple of the page size.
   virtual int Map(int fd, size_t bytes, uint64_t offset, void** address);
   virtual void Unmap(void* address, size_t bytes);

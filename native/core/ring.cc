@@ -18,23 +18,18 @@ namespace holdfast {
 namespace {
 
 // Flags that are younger than the oldest header this is built with.
-constexpr uint32_t kCooperativeTasks = 1U << 8;   // IORING_SETUP_COOP_TASKRUN, Linux 5.19
-constexpr uint32_t kSingleIssuer = 1U << 12;      // IORING_SETUP_SINGLE_ISSUER, 6.0
-constexpr uint32_t kDeferredTasks = 1U << 13;     // IORING_SETUP_DEFER_TASKRUN, 6.1
-constexpr uint32_t kStartsDisabled = 1U << 6;     // IORING_SETUP_R_DISABLED, 5.10
-constexpr unsigned kRegisterProbe = 8;            // IORING_REGISTER_PROBE, 5.6
-constexpr unsigned kRegisterEnable = 12;          // IORING_REGISTER_ENABLE_RINGS, 5.10
-constexpr uint8_t kOpcodeRead = 22;               // IORING_OP_READ, 5.6
-constexpr uint8_t kOpcodeWrite = 23;              // IORING_OP_WRITE, 5.6
+constexpr uint32_t kCooperativeTasks = 1U << 8;  // IORING_SETUP_COOP_TASKRUN, Linux 5.19
+constexpr uint32_t kSingleIssuer = 1U << 12;     // IORING_SETUP_SINGLE_ISSUER, 6.0
+constexpr uint32_t kDeferredTasks = 1U << 13;    // IORING_SETUP_DEFER_TASKRUN, 6.1
+constexpr uint32_t kStartsDisabled = 1U << 6;    // IORING_SETUP_R_DISABLED, 5.10
+constexpr unsigned kRegisterProbe = 8;           // IORING_REGISTER_PROBE, 5.6
+constexpr unsigned kRegisterEnable = 12;         // IORING_REGISTER_ENABLE_RINGS, 5.10
+constexpr uint8_t kOpcodeRead = 22;              // IORING_OP_READ, 5.6
+constexpr uint8_t kOpcodeWrite = 23;             // IORING_OP_WRITE, 5.6
 
-int Setup(unsigned entries, io_uring_params* parameters) {
-  const long fd = syscall(__NR_io_uring_setup, entries, parameters);
-  return fd < 0 ? -errno : static_cast<int>(fd);
-}
-
-int Register(int fd, unsigned what, void* argument, unsigned count) {
-  return syscall(__NR_io_uring_register, fd, what, argument, count) < 0 ? -errno : 0;
-}
+// A kernel that is short of memory gets a second in all before the ring is given up.
+constexpr unsigned kAttemptsMax = 100;
+constexpr unsigned kPauseMilliseconds = 10;
 
 // The kernel writes these words while we read them, and the other way round.
 uint32_t Load(const uint32_t* word) {
@@ -51,7 +46,8 @@ class Mapping {
     if (data_ != nullptr) munmap(data_, bytes_);
   }
   int Map(int fd, size_t bytes, off_t offset) {
-    void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, offset);
+    void* data =
+        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, offset);
     if (data == MAP_FAILED) return -errno;
     data_ = static_cast<uint8_t*>(data);
     bytes_ = bytes;
@@ -69,13 +65,14 @@ class Mapping {
 
 class SystemRing : public Ring {
  public:
+  explicit SystemRing(Operations& operations) : operations_(operations) {}
   ~SystemRing() override {
     if (fd_ >= 0) (void)close(fd_);
   }
 
   int Open(unsigned entries) {
-    // Completions are taken in by the thread that submits, when it asks for them: nothing interrupts
-    // its copying. Older kernels do not know the flags.
+    // Completions are taken in by the thread that submits, when it asks for them: nothing
+    // interrupts its copying. Older kernels do not know the flags.
     const uint32_t wishes[] = {kSingleIssuer | kDeferredTasks | kStartsDisabled, kCooperativeTasks,
                                0};
     io_uring_params parameters;
@@ -83,7 +80,7 @@ class SystemRing : public Ring {
     for (const uint32_t flags : wishes) {
       memset(&parameters, 0, sizeof parameters);
       parameters.flags = flags;
-      fd = Setup(entries, &parameters);
+      fd = operations_.RingSetup(entries, &parameters);
       disabled_ = (flags & kStartsDisabled) != 0;
       if (fd != -EINVAL) break;
     }
@@ -96,7 +93,7 @@ class SystemRing : public Ring {
 
   bool RegisterMemory(uint8_t* data, size_t bytes) override {
     iovec all{data, bytes};
-    if (Register(fd_, IORING_REGISTER_BUFFERS, &all, 1) < 0) return false;
+    if (operations_.RingRegister(fd_, IORING_REGISTER_BUFFERS, &all, 1) < 0) return false;
     registered_ = data;
     registered_bytes_ = bytes;
     return true;
@@ -125,26 +122,28 @@ class SystemRing : public Ring {
   int Submit(unsigned wanted) override {
     if (disabled_) {
       // The thread that enables the ring is the one that may use it from then on.
-      const int error = Register(fd_, kRegisterEnable, nullptr, 0);
+      const int error = operations_.RingRegister(fd_, kRegisterEnable, nullptr, 0);
       if (error < 0) return error;
       disabled_ = false;
     }
     Store(submission_tail_, tail_);
+    unsigned attempts = 0;
     do {
-      const unsigned submitting = queued_;
-      int64_t result = Enter(submitting, Ready() < wanted ? wanted : 0);
-      if (result == -EINTR) continue;
-      if ((result == -EAGAIN || result == -EBUSY) && submitting > 0) {
-        // The kernel is short of something, which completions give back: let the caller take them.
-        if (Ready() > 0) return 0;
-        if (in_flight_ == 0) return static_cast<int>(result);
-        result = Enter(0, 1);
-        if (result == 0) return 0;
+      const int taken = operations_.RingEnter(fd_, queued_, Ready() < wanted ? wanted : 0);
+      if (taken > 0 || (taken == 0 && queued_ == 0)) {
+        queued_ -= static_cast<unsigned>(taken);
+        in_flight_ += static_cast<unsigned>(taken);
+        continue;
       }
-      if (result < 0 && result != -EINTR) return static_cast<int>(result);
-      const unsigned taken = static_cast<unsigned>(std::max<int64_t>(result, 0));
-      queued_ -= taken;
-      in_flight_ += taken;
+      if (taken == -EINTR) continue;
+      if (taken != 0 && taken != -EAGAIN && taken != -EBUSY) return taken;
+      // The kernel is short of something. Completions give it back: the caller should take them.
+      if (in_flight_ > 0) {
+        const int waited = Ready() > 0 ? 0 : operations_.RingEnter(fd_, 0, 1);
+        if (waited >= 0) return 0;
+      }
+      if (++attempts > kAttemptsMax) return taken == 0 ? -EAGAIN : taken;
+      operations_.SleepMilliseconds(kPauseMilliseconds);
     } while (queued_ > 0 || Ready() < wanted);
     return 0;
   }
@@ -165,7 +164,7 @@ class SystemRing : public Ring {
     constexpr unsigned kCount = 64;
     std::vector<uint8_t> memory(sizeof(io_uring_probe) + kCount * sizeof(io_uring_probe_op));
     auto* probe = reinterpret_cast<io_uring_probe*>(memory.data());
-    const int error = Register(fd_, kRegisterProbe, probe, kCount);
+    const int error = operations_.RingRegister(fd_, kRegisterProbe, probe, kCount);
     if (error < 0) return error == -EINVAL ? -ENOSYS : error;
     for (const uint8_t opcode : {kOpcodeRead, kOpcodeWrite}) {
       if (probe->ops_len <= opcode || (probe->ops[opcode].flags & IO_URING_OP_SUPPORTED) == 0) {
@@ -178,10 +177,8 @@ class SystemRing : public Ring {
   int MapRings(const io_uring_params& parameters) {
     const auto& submission = parameters.sq_off;
     const auto& completion = parameters.cq_off;
-    const size_t submission_bytes =
-        submission.array + parameters.sq_entries * sizeof(uint32_t);
-    const size_t completion_bytes =
-        completion.cqes + parameters.cq_entries * sizeof(io_uring_cqe);
+    const size_t submission_bytes = submission.array + parameters.sq_entries * sizeof(uint32_t);
+    const size_t completion_bytes = completion.cqes + parameters.cq_entries * sizeof(io_uring_cqe);
     int error = rings_.Map(fd_, std::max(submission_bytes, completion_bytes), IORING_OFF_SQ_RING);
     if (error == 0) {
       error = entries_map_.Map(fd_, parameters.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES);
@@ -201,13 +198,7 @@ class SystemRing : public Ring {
 
   unsigned Ready() const { return Load(completion_tail_) - *completion_head_; }
 
-  // GETEVENTS always: with deferred tasks completions show up only when they are asked for.
-  int64_t Enter(unsigned submitting, unsigned wanted) {
-    const long result = syscall(__NR_io_uring_enter, fd_, submitting, wanted,
-                                IORING_ENTER_GETEVENTS, nullptr, size_t{0});
-    return result < 0 ? -errno : result;
-  }
-
+  Operations& operations_;
   int fd_ = -1;
   bool disabled_ = false;
   Mapping rings_;
@@ -229,8 +220,8 @@ class SystemRing : public Ring {
 
 }  // namespace
 
-int OpenRing(unsigned entries, std::unique_ptr<Ring>* result) {
-  auto ring = std::make_unique<SystemRing>();
+int OpenSystemRing(Operations& operations, unsigned entries, std::unique_ptr<Ring>* result) {
+  auto ring = std::make_unique<SystemRing>(operations);
   const int error = ring->Open(entries);
   if (error < 0) return error;
   *result = std::move(ring);

@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "core/file.h"
+#include "core/operations.h"
 
 namespace holdfast {
 
@@ -25,15 +25,16 @@ class Ring {
   virtual bool RegisterMemory(uint8_t* data, size_t bytes) = 0;
   // Never more at a time than the ring has entries.
   virtual void Queue(const TransferCall& call, uint64_t tag) = 0;
-  // Submits what is queued and waits until `wanted` completions are there to be popped. 0 or a
-  // negative errno; after an error what was queued may or may not have been submitted.
+  // Submits what is queued and waits until `wanted` completions are there to be popped; fewer may
+  // be where the kernel is short of something. 0 or a negative errno; after an error what was
+  // queued may or may not have been submitted, and what is in flight goes on.
   virtual int Submit(unsigned wanted) = 0;
   virtual bool Pop(Completion* completion) = 0;
 };
 
-// Opens a ring. `entries`: transfers in flight at most. A negative errno where the kernel, a
-// sandbox or a limit refuses.
-int OpenRing(unsigned entries, std::unique_ptr<Ring>* result);
+// Opens the kernel's. `entries`: transfers in flight at most. A negative errno where the kernel, a
+// sandbox or a limit refuses. `operations` must outlive the ring.
+int OpenSystemRing(Operations& operations, unsigned entries, std::unique_ptr<Ring>* result);
 
 // Why a ring could not be had, for people.
 std::string DescribeRingError(int error_number);

@@ -17,8 +17,13 @@ Status Status::InvalidArgument(std::string message) {
   return Status(Details{Code::kInvalidArgument, 0, {}, {}, std::move(message)});
 }
 
+// Made when the library is loaded, and never freed: to give up must not need memory.
+const Status& Status::aborted_ =
+    *new Status(Details{Code::kAborted, 0, {}, {}, "the operation was aborted"});
+const Status& Status::out_of_memory_ = *new Status(System(ENOMEM, "malloc", ""));
+
 Status Status::Aborted() {
-  return Status(Details{Code::kAborted, 0, {}, {}, "the operation was aborted"});
+  return aborted_;
 }
 
 Status Status::SourceChanged(std::string message) {
@@ -44,7 +49,7 @@ Status Status::System(int error_number, std::string_view system_call, std::strin
 }
 
 Status Status::OutOfMemory() {
-  return System(ENOMEM, "malloc", "");
+  return out_of_memory_;
 }
 
 std::string Status::code_name() const {

@@ -27,7 +27,7 @@ class [[nodiscard]] Status {
 
   static Status Ok() { return Status(); }
   static Status InvalidArgument(std::string message);
-  static Status Aborted();
+  static Status Aborted();  // allocates nothing, nor does OutOfMemory
   static Status SourceChanged(std::string message);
   static Status DirectIo(std::string message, std::string path);
   static Status Truncated(std::string message, std::string path);
@@ -54,6 +54,9 @@ class [[nodiscard]] Status {
   };
   explicit Status(Details details);
   const Details& details() const;
+
+  static const Status& aborted_;
+  static const Status& out_of_memory_;
 
   std::shared_ptr<const Details> details_;
 };

@@ -4,11 +4,12 @@
 #include <chrono>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <utility>
 
-#include "core/aligned_memory.h"
 #include "core/crc32c.h"
 #include "core/digest.h"
+#include "core/staging_pool.h"
 #include "core/start_engine.h"
 
 namespace holdfast {
@@ -17,9 +18,10 @@ namespace {
 
 class ReadJob : public Job {
  public:
-  ReadJob(File* file, ReadOptions* options, const Layout* layout, const AbortFlag* reader_abort,
-          std::atomic<uint64_t>* read_bytes)
-      : file_(file),
+  ReadJob(Operations* operations, File* file, ReadOptions* options, const Layout* layout,
+          const AbortFlag* reader_abort, std::atomic<uint64_t>* read_bytes)
+      : operations_(operations),
+        file_(file),
         options_(options),
         layout_(layout),
         reader_abort_(reader_abort),
@@ -35,16 +37,18 @@ class ReadJob : public Job {
     HOLDFAST_RETURN_IF_ERROR(TransferShape::Make(options_->operation_bytes, options_->queue_depth,
                                                  end_ - next_, file_->alignment(), 0, &shape));
     operation_bytes_ = shape.operation_bytes;
+    result->engine = EngineKind::kThreads;
     const auto begin = std::chrono::steady_clock::now();
     if (layout_->bytes() != 0) {
-      HOLDFAST_RETURN_IF_ERROR(
-          AlignedMemory::Allocate(shape.queue_depth * operation_bytes_, &memory_));
+      HOLDFAST_RETURN_IF_ERROR(memory_.Acquire(shape.queue_depth * operation_bytes_));
       for (unsigned index = 0; index < shape.queue_depth; ++index) {
         free_.push_back(memory_.data() + index * operation_bytes_);
       }
       std::unique_ptr<Engine> engine;
-      HOLDFAST_RETURN_IF_ERROR(StartEngine(options_->engine, this, shape.queue_depth, &engine));
+      HOLDFAST_RETURN_IF_ERROR(
+          StartEngine(*operations_, options_->engine, this, shape.queue_depth, &engine));
       engine->Join();
+      result->engine = engine->kind();
       if (memory_lost_.load()) memory_.Leak();
       HOLDFAST_RETURN_IF_ERROR(failure_);
     }
@@ -144,6 +148,7 @@ class ReadJob : public Job {
     return Status::Ok();
   }
 
+  Operations* const operations_;
   File* const file_;
   ReadOptions* const options_;
   const Layout* const layout_;
@@ -151,7 +156,7 @@ class ReadJob : public Job {
   std::atomic<uint64_t>* const read_bytes_;
   const uint64_t end_;  // in the file
   size_t operation_bytes_ = 0;
-  AlignedMemory memory_;
+  StagingMemory memory_;
   std::atomic<bool> memory_lost_{false};
 
   std::mutex mutex_;  // guards everything below
@@ -167,7 +172,7 @@ Status StreamReader::Open(const std::string& path, DirectMode direct, Operations
                           std::unique_ptr<StreamReader>* result) {
   std::unique_ptr<File> file;
   HOLDFAST_RETURN_IF_ERROR(File::OpenForReading(operations, path, direct, &file));
-  result->reset(new StreamReader(std::move(file)));
+  result->reset(new StreamReader(&operations, std::move(file)));
   return Status::Ok();
 }
 
@@ -188,10 +193,13 @@ Status StreamReader::Read(ReadOptions options, TransferResult* result) {
                              file_->path());
   }
   if (running_.fetch_add(1) == 0) read_bytes_.store(0);
-  Status status = [&] {
-    ReadJob job(file_.get(), &options, &layout, abort_.get(), &read_bytes_);
-    return job.Run(result);
-  }();
+  Status status;
+  try {
+    ReadJob job(operations_, file_.get(), &options, &layout, abort_.get(), &read_bytes_);
+    status = job.Run(result);
+  } catch (const std::bad_alloc&) {
+    status = Status::OutOfMemory();
+  }
   running_.fetch_sub(1);
   result->direct = file_->direct();
   result->direct_reason = file_->direct_reason();

@@ -50,8 +50,10 @@ class StreamReader {
   uint64_t read_bytes() const { return read_bytes_.load(std::memory_order_relaxed); }
 
  private:
-  explicit StreamReader(std::unique_ptr<File> file) : file_(std::move(file)) {}
+  StreamReader(Operations* operations, std::unique_ptr<File> file)
+      : operations_(operations), file_(std::move(file)) {}
 
+  Operations* const operations_;
   const std::unique_ptr<File> file_;
   const std::shared_ptr<AbortFlag> abort_ = std::make_shared<AbortFlag>(false);
   std::atomic<uint64_t> read_bytes_{0};

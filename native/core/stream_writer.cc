@@ -54,7 +54,7 @@ Status StreamWriter::Start(const std::string& path) {
   // One slot per thread, and one for the unfinished operation between two calls of Write.
   const size_t slot_count = bytes == 0 ? 0 : shape_.queue_depth + 1;
   if (status.ok() && slot_count != 0) {
-    status = AlignedMemory::Allocate(slot_count * shape_.operation_bytes, &memory_);
+    status = memory_.Acquire(slot_count * shape_.operation_bytes);
   }
   if (status.ok()) {
     slots_.resize(slot_count);
@@ -62,7 +62,10 @@ Status StreamWriter::Start(const std::string& path) {
       slots_[index].memory = memory_.data() + index * shape_.operation_bytes;
       free_.push_back(&slots_[index]);
     }
-    if (slot_count != 0) status = StartEngine(options_.engine, this, shape_.queue_depth, &engine_);
+    if (slot_count != 0) {
+      status =
+          StartEngine(*options_.operations, options_.engine, this, shape_.queue_depth, &engine_);
+    }
   }
   if (!status.ok()) (void)options_.operations->Unlink(path.c_str());
   return status;
@@ -78,7 +81,7 @@ void StreamWriter::Join() {
 
 void StreamWriter::DropStaging() {
   if (memory_lost_.load()) memory_.Leak();
-  memory_ = AlignedMemory();
+  memory_.Release();
 }
 
 void StreamWriter::Write(Source source, Done done) {
@@ -286,20 +289,23 @@ void StreamWriter::FinishCallLocked(const std::shared_ptr<Call>& call, Calls* fi
   if (call->finished || call->staging != 0) return;
   if (call->unclaimed != 0 && failure_.ok()) return;
   call->finished = true;
-  finished->push_back(call);
+  finished->Add(call);
 }
 
 void StreamWriter::Notify(const Calls& finished) {
-  if (finished.empty()) return;
+  if (finished.first == nullptr) return;
   Status status;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     status = failure_;
   }
-  for (const std::shared_ptr<Call>& call : finished) {
+  for (std::shared_ptr<Call> call = finished.first; call != nullptr;) {
     call->source = Source{};  // lets the leases go before anyone is told
     if (call->done) call->done(status);
     call->done = nullptr;
+    // Unlinked one by one: a long chain that ends all at once would end by recursion.
+    std::shared_ptr<Call> next = std::move(call->next_finished);
+    call = std::move(next);
   }
 }
 
@@ -345,6 +351,7 @@ Status StreamWriter::Finish(TransferResult* result) {
   result->spans = digest_.spans();
   result->direct = file_->direct();
   result->direct_reason = file_->direct_reason();
+  result->engine = engine_ == nullptr ? EngineKind::kThreads : engine_->kind();
   result->transfer_seconds = SecondsBetween(first_claim_, last_write_);
   return Status::Ok();
 }

@@ -16,10 +16,10 @@
 #include <string>
 #include <vector>
 
-#include "core/aligned_memory.h"
 #include "core/digest.h"
 #include "core/file.h"
 #include "core/pin_table.h"
+#include "core/staging_pool.h"
 #include "core/start_engine.h"
 #include "core/transfer.h"
 
@@ -91,8 +91,19 @@ class StreamWriter : private Job {
     uint64_t unclaimed = 0;
     unsigned staging = 0;  // threads that copy from it
     bool finished = false;
+    std::shared_ptr<Call> next_finished;
   };
-  using Calls = std::vector<std::shared_ptr<Call>>;
+  // Calls that have ended, in that order, before anyone is told. Linked, as it must not need
+  // memory.
+  struct Calls {
+    std::shared_ptr<Call> first;
+    Call* last = nullptr;
+
+    void Add(const std::shared_ptr<Call>& call) {
+      (last == nullptr ? first : last->next_finished) = call;
+      last = call.get();
+    }
+  };
   // Staging memory for one operation of the file.
   struct Slot {
     uint8_t* memory = nullptr;
@@ -133,7 +144,7 @@ class StreamWriter : private Job {
   TransferShape shape_;
   StopFlags stop_;
   std::unique_ptr<File> file_;
-  AlignedMemory memory_;
+  StagingMemory memory_;
   std::atomic<bool> memory_lost_{false};
   std::vector<Slot> slots_;
   std::atomic<uint64_t> written_bytes_{0};

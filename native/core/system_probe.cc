@@ -1,7 +1,6 @@
 #include "core/system_probe.h"
 
 #include <fcntl.h>
-#include <linux/io_uring.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -13,10 +12,12 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 #include "core/aligned_memory.h"
 #include "core/file.h"
 #include "core/operations.h"
+#include "core/ring.h"
 
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1
@@ -127,27 +128,11 @@ Status Probe(const std::string& path, ProbeResult* result) {
 }
 
 bool ProbeIoUring(std::string* reason) {
-  io_uring_params parameters;
-  memset(&parameters, 0, sizeof parameters);
-  const long fd = syscall(__NR_io_uring_setup, 2, &parameters);
-  if (fd >= 0) {
-    (void)close(static_cast<int>(fd));
-    *reason = "available";
-    return true;
-  }
-  switch (errno) {
-    case ENOSYS:
-      *reason = "this kernel has no io_uring (ENOSYS)";
-      break;
-    case EPERM:
-    case EACCES:
-      *reason = "io_uring is forbidden here, by a sandbox or by kernel.io_uring_disabled (" +
-                ErrorName(errno) + ")";
-      break;
-    default:
-      *reason = "io_uring_setup failed (" + ErrorName(errno) + ")";
-  }
-  return false;
+  std::unique_ptr<Ring> ring;
+  int error = Operations::System().OpenRing(1, &ring);
+  if (error == 0) error = ring->Submit(0);
+  *reason = error == 0 ? "available" : DescribeRingError(-error);
+  return error == 0;
 }
 
 Status RenameNoReplace(const std::string& from, const std::string& to) {

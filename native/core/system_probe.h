@@ -22,7 +22,7 @@ struct ProbeResult {
 // opened.
 Status Probe(const std::string& path, ProbeResult* result);
 
-// Whether a ring can be set up, and if not, why.
+// Whether a ring can be set up and entered, and if not, why.
 bool ProbeIoUring(std::string* reason);
 
 // renameat2(RENAME_NOREPLACE): EEXIST if `to` exists; EINVAL or ENOSYS where the file system can't.

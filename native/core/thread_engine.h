@@ -16,6 +16,7 @@ namespace holdfast {
 class ThreadEngine : public Engine {
  public:
   ~ThreadEngine() override { Join(); }
+  EngineKind kind() const override { return EngineKind::kThreads; }
   // Starts as many threads as it can get, at least one, else the error of the first.
   Status Start(Job* job, unsigned queue_depth) override;
   void Wake() override;

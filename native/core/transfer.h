@@ -23,6 +23,7 @@ struct TransferResult {
   std::vector<uint32_t> spans;
   bool direct = false;
   std::string direct_reason;
+  EngineKind engine = EngineKind::kThreads;  // the one that did it
   double transfer_seconds = 0;
   double sync_seconds = 0;
 };

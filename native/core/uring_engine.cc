@@ -29,14 +29,18 @@ class UringEngine::Loop {
     for (Flight& flight : flights_) free_.push_back(&flight);
   }
 
-  int Open() {
-    const int error = OpenRing(static_cast<unsigned>(flights_.size()), &ring_);
+  int Open(Operations& operations) {
+    const int error = operations.OpenRing(static_cast<unsigned>(flights_.size()), &ring_);
     if (error < 0) return error;
     const Job::Memory staging = job_.Staging();
     // Only a help: without it the kernel looks the pages up for every call.
     if (staging.bytes != 0) (void)ring_->RegisterMemory(staging.data, staging.bytes);
     return 0;
   }
+
+  // Enters the ring with nothing, on the thread that will use it: some sandboxes allow a ring to be
+  // set up, but not that. Better known now than with the first bytes.
+  int Try() { return ring_->Submit(0); }
 
   void Run() {
     for (;;) {
@@ -72,15 +76,17 @@ class UringEngine::Loop {
     Guarded(flight, [&] {
       HOLDFAST_RETURN_IF_ERROR(broken_);
       HOLDFAST_RETURN_IF_ERROR(job_.Before(&flight->operation));
-      Begin(flight);
-      return Status::Ok();
+      return Begin(flight);
     });
     return claim;
   }
 
-  void Begin(Flight* flight) {
+  Status Begin(Flight* flight) {
     const Operation& operation = flight->operation;
-    if (operation.bytes == 0) return free_.push_back(flight);
+    if (operation.bytes == 0) {
+      free_.push_back(flight);
+      return Status::Ok();
+    }
     Transfer transfer;
     transfer.write = operation.kind == Operation::Kind::kWrite;
     transfer.memory = operation.memory;
@@ -88,47 +94,54 @@ class UringEngine::Loop {
     transfer.needed = transfer.write ? operation.bytes : operation.needed;
     transfer.offset = operation.offset;
     flight->transfer = std::move(transfer);
-    Continue(flight);
+    return Continue(flight);
   }
 
   // Puts the next call of a transfer into the ring, or ends it.
-  void Continue(Flight* flight) {
+  Status Continue(Flight* flight) {
     TransferCall call;
     if (flight->operation.file->NextCall(&flight->transfer, &call)) {
-      return ring_->Queue(call, reinterpret_cast<uintptr_t>(flight));
-    }
-    Guarded(flight, [&] {
-      HOLDFAST_RETURN_IF_ERROR(flight->transfer.status);
-      flight->operation.transferred = flight->transfer.transferred;
-      HOLDFAST_RETURN_IF_ERROR(job_.After(&flight->operation));
-      free_.push_back(flight);
+      ring_->Queue(call, reinterpret_cast<uintptr_t>(flight));
       return Status::Ok();
-    });
+    }
+    HOLDFAST_RETURN_IF_ERROR(flight->transfer.status);
+    flight->operation.transferred = flight->transfer.transferred;
+    HOLDFAST_RETURN_IF_ERROR(job_.After(&flight->operation));
+    free_.push_back(flight);
+    return Status::Ok();
   }
 
   // Submits, waits for `wanted` completions, and goes on with what has been completed.
   void Advance(unsigned wanted) {
     const int error = ring_->Submit(wanted);
-    if (error < 0) return Break(Status::System(-error, "io_uring_enter", ""));
+    if (error < 0) return Break(error);
     Ring::Completion completion;
     while (ring_->Pop(&completion)) {
       Flight* flight = reinterpret_cast<Flight*>(static_cast<uintptr_t>(completion.tag));
-      flight->operation.file->TakeResult(&flight->transfer, completion.result);
-      Continue(flight);
+      Guarded(flight, [&] {
+        flight->operation.file->TakeResult(&flight->transfer, completion.result);
+        return Continue(flight);
+      });
     }
   }
 
   // A ring that cannot be entered tells no more of what is in flight: the kernel may go on with it.
-  void Break(const Status& status) {
-    broken_ = status;
+  void Break(int error) {
+    try {
+      broken_ = Status::System(-error, "io_uring_enter", "");
+    } catch (const std::bad_alloc&) {
+      broken_ = Status::OutOfMemory();
+    }
     job_.KeepStaging();
     for (Flight& flight : flights_) {
       if (std::find(free_.begin(), free_.end(), &flight) != free_.end()) continue;
       free_.push_back(&flight);
-      job_.Failed(&flight.operation, status);
+      job_.Failed(&flight.operation, broken_);
     }
   }
 
+  // Runs a step of an operation, after which it is in the ring or over: in `free_`, unless the step
+  // failed.
   template <typename Body>
   void Guarded(Flight* flight, Body body) {
     Status status;
@@ -150,7 +163,7 @@ class UringEngine::Loop {
   Status broken_;
 };
 
-UringEngine::UringEngine() = default;
+UringEngine::UringEngine(Operations& operations) : operations_(operations) {}
 
 UringEngine::~UringEngine() {
   Join();
@@ -162,20 +175,28 @@ Status UringEngine::Start(Job* job, unsigned queue_depth) {
   for (unsigned index = 0; index < count; ++index) {
     const unsigned depth = queue_depth / count + (index < queue_depth % count ? 1 : 0);
     auto loop = std::make_unique<Loop>(this, job, depth);
-    const int error = loop->Open();
-    if (error < 0) {
-      loops_.clear();
-      return Status::System(-error, "io_uring_setup", "");
-    }
+    const int error = loop->Open(operations_);
+    if (error < 0) return Status::System(-error, "io_uring_setup", "");
     loops_.push_back(std::move(loop));
   }
-  threads_.reserve(count);
+  const Status started = StartThreads();
+  std::unique_lock<std::mutex> lock(mutex_);
+  woken_.wait(lock, [&] { return tried_ == threads_.size(); });
+  if (started.ok() && refused_ < 0) return Status::System(-refused_, "io_uring_enter", "");
+  decided_ = true;
+  woken_.notify_all();
+  return started;
+}
+
+// Starts as many as it can get, at least one, else the error of the first.
+Status UringEngine::StartThreads() {
+  threads_.reserve(loops_.size());
   for (const std::unique_ptr<Loop>& loop : loops_) {
     std::thread thread;
     ++counters().threads;
     const Status status = StartThread(
-        [&loop = *loop] {
-          loop.Run();
+        [this, loop = loop.get()] {
+          RunLoop(loop);
           --counters().threads;
         },
         &thread);
@@ -184,6 +205,19 @@ Status UringEngine::Start(Job* job, unsigned queue_depth) {
     threads_.push_back(std::move(thread));
   }
   return Status::Ok();
+}
+
+void UringEngine::RunLoop(Loop* loop) {
+  const int error = loop->Try();
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    ++tried_;
+    if (error < 0) refused_ = error;
+    woken_.notify_all();
+    woken_.wait(lock, [&] { return decided_ || refused_ < 0; });
+    if (refused_ < 0) return;
+  }
+  loop->Run();
 }
 
 void UringEngine::Wake() {

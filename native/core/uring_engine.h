@@ -17,9 +17,11 @@ namespace holdfast {
 
 class UringEngine : public Engine {
  public:
-  UringEngine();
+  // `operations` must outlive the engine.
+  explicit UringEngine(Operations& operations);
   ~UringEngine() override;
-  // Nothing is started where a ring cannot be had.
+  EngineKind kind() const override { return EngineKind::kUring; }
+  // An error where a ring cannot be had, or may not be used.
   Status Start(Job* job, unsigned queue_depth) override;
   void Wake() override;
   void Join() override;
@@ -28,14 +30,20 @@ class UringEngine : public Engine {
   struct Flight;
   class Loop;
 
+  Status StartThreads();
+  void RunLoop(Loop* loop);
   uint64_t Wakes();
   void WaitForWake(uint64_t seen);
 
+  Operations& operations_;
   std::vector<std::unique_ptr<Loop>> loops_;
   std::vector<std::thread> threads_;
-  std::mutex mutex_;
+  std::mutex mutex_;  // guards everything below
   std::condition_variable woken_;
-  uint64_t wakes_ = 0;  // guarded by mutex_
+  uint64_t wakes_ = 0;
+  size_t tried_ = 0;      // threads that have entered their ring for the first time
+  int refused_ = 0;       // a negative errno, if one of them could not
+  bool decided_ = false;  // whether the engine can be used
 };
 
 }  // namespace holdfast

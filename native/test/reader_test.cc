@@ -10,20 +10,19 @@
 #include <random>
 #include <thread>
 
-#include "core/counters.h"
 #include "core/crc32c.h"
+#include "test/engines.h"
 #include "test/faulty_operations.h"
 #include "test/test_files.h"
 
 namespace holdfast {
 namespace {
 
-class ReaderTest : public testing::Test {
+class ReaderTest : public EngineTest {
  protected:
-  ~ReaderTest() override {
+  void TearDown() override {
     reader_.reset();
-    EXPECT_EQ(counters().staging_bytes.load(), 0);
-    EXPECT_EQ(counters().threads.load(), 0);
+    EngineTest::TearDown();
   }
   void Prepare(size_t bytes, DirectMode mode = DirectMode::kOptional) {
     bytes_ = RandomBytes(bytes, 21);
@@ -38,6 +37,7 @@ class ReaderTest : public testing::Test {
     options.spans = std::move(spans);
     options.operation_bytes = 64 << 10;
     options.queue_depth = 4;
+    options.engine = GetParam();
     return options;
   }
 
@@ -49,7 +49,7 @@ class ReaderTest : public testing::Test {
   TransferResult result_;
 };
 
-TEST_F(ReaderTest, RandomRangesAndDestinations) {
+TEST_P(ReaderTest, RandomRangesAndDestinations) {
   std::mt19937 random(31);
   Prepare(3000001);
   for (int round = 0; round < 80; ++round) {
@@ -75,6 +75,7 @@ TEST_F(ReaderTest, RandomRangesAndDestinations) {
     const Status status = reader_->Read(std::move(options), &result_);
     ASSERT_TRUE(status.ok()) << status.message();
     EXPECT_EQ(reader_->read_bytes(), total);
+    EXPECT_EQ(result_.engine, total == 0 ? EngineKind::kThreads : GetParam());
     const uint8_t* source = bytes_.data() + offset;
     EXPECT_EQ(result_.crc32c, Crc32c(source, total));
     at = 0;
@@ -93,7 +94,7 @@ TEST_F(ReaderTest, RandomRangesAndDestinations) {
   }
 }
 
-TEST_F(ReaderTest, ErrorsAtEveryCall) {
+TEST_P(ReaderTest, ErrorsAtEveryCall) {
   for (const int error : {EIO, ENOMEM, EBADMSG}) {
     for (unsigned nth = 1; nth <= 6; ++nth) {
       FaultyOperations operations;
@@ -109,7 +110,7 @@ TEST_F(ReaderTest, ErrorsAtEveryCall) {
   }
 }
 
-TEST_F(ReaderTest, TransientTroubleIsOvercome) {
+TEST_P(ReaderTest, TransientTroubleIsOvercome) {
   for (const int trouble : {EINTR, EAGAIN, 0}) {
     operations_.Add({"pread", 3, false, trouble, 5000});
   }
@@ -119,14 +120,14 @@ TEST_F(ReaderTest, TransientTroubleIsOvercome) {
   EXPECT_FALSE(operations_.misaligned());
 }
 
-TEST_F(ReaderTest, ShorterThanAsked) {
+TEST_P(ReaderTest, ShorterThanAsked) {
   Prepare(100001);
   const Status status = reader_->Read(Options({100001, 1}), &result_);
   EXPECT_EQ(status.code_name(), "ERR_TRUNCATED");
   EXPECT_NE(status.message().find("100001"), std::string::npos);
 }
 
-TEST_F(ReaderTest, ShrinksWhileItIsRead) {
+TEST_P(ReaderTest, ShrinksWhileItIsRead) {
   Prepare(100001);
   ASSERT_EQ(truncate(path_.c_str(), 70003), 0);
   const Status status = reader_->Read(Options({100001}), &result_);
@@ -134,7 +135,7 @@ TEST_F(ReaderTest, ShrinksWhileItIsRead) {
   EXPECT_NE(status.message().find("70003"), std::string::npos) << status.message();
 }
 
-TEST_F(ReaderTest, Abort) {
+TEST_P(ReaderTest, Abort) {
   operations_.on_transfer = [] { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
   Prepare(8 << 20);
   ReadOptions options = Options({8 << 20});
@@ -153,8 +154,8 @@ TEST_F(ReaderTest, Abort) {
   EXPECT_EQ(reader_->Read(Options({10}), &result_).code_name(), "ERR_ABORTED");
 }
 
-TEST_F(ReaderTest, FallsBackWhenTheFirstDirectReadIsRefused) {
-  operations_.Add({"pread", 1, false, EINVAL});
+TEST_P(ReaderTest, FallsBackWhenTheFirstDirectReadIsRefused) {
+  operations_.Add({"pread", 1, true, EINVAL, 0, true});
   Prepare(300000);
   if (!reader_->direct()) GTEST_SKIP() << "no direct I/O here: " << reader_->direct_reason();
   ASSERT_TRUE(reader_->Read(Options({300000}), &result_).ok());
@@ -162,7 +163,7 @@ TEST_F(ReaderTest, FallsBackWhenTheFirstDirectReadIsRefused) {
   EXPECT_EQ(result_.crc32c, Crc32c(bytes_.data(), bytes_.size()));
 }
 
-TEST_F(ReaderTest, SeveralReadsAtOnce) {
+TEST_P(ReaderTest, SeveralReadsAtOnce) {
   Prepare(2000000);
   std::vector<std::thread> threads;
   for (int index = 0; index < 4; ++index) {
@@ -175,6 +176,9 @@ TEST_F(ReaderTest, SeveralReadsAtOnce) {
   }
   for (std::thread& thread : threads) thread.join();
 }
+
+INSTANTIATE_TEST_SUITE_P(Both, ReaderTest,
+                         testing::Values(EngineKind::kThreads, EngineKind::kUring), NameOfEngine);
 
 }  // namespace
 }  // namespace holdfast

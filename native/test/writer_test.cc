@@ -10,20 +10,19 @@
 #include <random>
 #include <thread>
 
-#include "core/counters.h"
 #include "core/crc32c.h"
+#include "test/engines.h"
 #include "test/faulty_operations.h"
 #include "test/test_files.h"
 
 namespace holdfast {
 namespace {
 
-class WriterTest : public testing::Test {
+class WriterTest : public EngineTest {
  protected:
-  ~WriterTest() override {
+  void TearDown() override {
     writer_.reset();
-    EXPECT_EQ(counters().staging_bytes.load(), 0);
-    EXPECT_EQ(counters().threads.load(), 0);
+    EngineTest::TearDown();
   }
   WriterOptions Options(std::vector<uint64_t> spans, uint64_t chunk = 1 << 20) {
     WriterOptions options;
@@ -32,6 +31,7 @@ class WriterTest : public testing::Test {
     options.operation_bytes = 64 << 10;
     options.queue_depth = 4;
     options.operations = &operations_;
+    options.engine = GetParam();
     return options;
   }
   Status Open(WriterOptions options) {
@@ -68,7 +68,7 @@ class WriterTest : public testing::Test {
   TransferResult result_;
 };
 
-TEST_F(WriterTest, RandomLayoutsInRandomPieces) {
+TEST_P(WriterTest, RandomLayoutsInRandomPieces) {
   std::mt19937 random(11);
   for (int round = 0; round < 60; ++round) {
     std::vector<uint64_t> spans(random() % 40);
@@ -103,6 +103,7 @@ TEST_F(WriterTest, RandomLayoutsInRandomPieces) {
     const Status status = writer_->Finish(&result_);
     ASSERT_TRUE(status.ok()) << status.message();
     EXPECT_EQ(done.load(), calls);
+    EXPECT_EQ(result_.engine, total == 0 ? EngineKind::kThreads : GetParam());
     EXPECT_EQ(writer_->written_bytes(), total);
     ExpectSums(bytes, spans, chunk);
     ASSERT_EQ(ReadWhole(path_), bytes);
@@ -110,7 +111,7 @@ TEST_F(WriterTest, RandomLayoutsInRandomPieces) {
   }
 }
 
-TEST_F(WriterTest, HundredThousandTinySpans) {
+TEST_P(WriterTest, HundredThousandTinySpans) {
   std::vector<uint64_t> spans(100000);
   for (size_t index = 0; index < spans.size(); ++index) spans[index] = index % 13;
   const size_t total = std::accumulate(spans.begin(), spans.end(), size_t{0});
@@ -130,7 +131,7 @@ TEST_F(WriterTest, HundredThousandTinySpans) {
   ExpectSums(bytes, spans, 4096);
 }
 
-TEST_F(WriterTest, StagingMemoryIsFreeAgainWhenWriteReturns) {
+TEST_P(WriterTest, StagingMemoryIsFreeAgainWhenWriteReturns) {
   std::vector<uint8_t> bytes = RandomBytes(1000000, 5);
   const std::vector<uint8_t> copy = bytes;
   ASSERT_TRUE(Open(Options({bytes.size()})).ok());
@@ -145,7 +146,7 @@ TEST_F(WriterTest, StagingMemoryIsFreeAgainWhenWriteReturns) {
 
 // Whatever fails, once or for good, at whichever call: the error comes out, nothing is synced after
 // it, and no write follows once every thread has seen it.
-TEST_F(WriterTest, EveryErrorAtEveryCall) {
+TEST_P(WriterTest, EveryErrorAtEveryCall) {
   const std::vector<uint8_t> bytes = RandomBytes(600001, 6);
   const int kErrors[] = {EIO, ENOSPC, EDQUOT, ENOMEM, EROFS, EFBIG};
   const std::vector<std::string> kCalls = {"pwrite", "ftruncate", "fsync", "close"};
@@ -175,7 +176,7 @@ TEST_F(WriterTest, EveryErrorAtEveryCall) {
   EXPECT_EQ(cases, 6U * 2U * 13U);
 }
 
-TEST_F(WriterTest, TransientTroubleIsOvercome) {
+TEST_P(WriterTest, TransientTroubleIsOvercome) {
   const std::vector<uint8_t> bytes = RandomBytes(600001, 6);
   for (unsigned nth = 1; nth <= 10; ++nth) {
     for (const int trouble : {EINTR, EAGAIN, 0}) {
@@ -193,7 +194,7 @@ TEST_F(WriterTest, TransientTroubleIsOvercome) {
   }
 }
 
-TEST_F(WriterTest, ErrorsSurfaceAtTheNextWrite) {
+TEST_P(WriterTest, ErrorsSurfaceAtTheNextWrite) {
   const std::vector<uint8_t> bytes = RandomBytes(1 << 20, 6);
   operations_.Add({"pwrite", 1, true, EIO});
   ASSERT_TRUE(Open(Options({bytes.size()})).ok());
@@ -209,7 +210,7 @@ TEST_F(WriterTest, ErrorsSurfaceAtTheNextWrite) {
   EXPECT_EQ(operations_.count("fsync"), 0U);
 }
 
-TEST_F(WriterTest, WrongNumberOfBytes) {
+TEST_P(WriterTest, WrongNumberOfBytes) {
   const std::vector<uint8_t> bytes = RandomBytes(1000, 6);
   ASSERT_TRUE(Open(Options({1000})).ok());
   ASSERT_TRUE(Write(bytes.data(), 999).ok());
@@ -221,7 +222,7 @@ TEST_F(WriterTest, WrongNumberOfBytes) {
   EXPECT_EQ(writer_->Finish(&result_).code_name(), "ERR_INVALID_ARGUMENT");
 }
 
-TEST_F(WriterTest, EmptyFile) {
+TEST_P(WriterTest, EmptyFile) {
   ASSERT_TRUE(Open(Options({0, 0})).ok());
   ASSERT_TRUE(Write(nullptr, 0).ok());
   ASSERT_TRUE(writer_->Finish(&result_).ok());
@@ -232,7 +233,7 @@ TEST_F(WriterTest, EmptyFile) {
   EXPECT_EQ(operations_.count("fsync"), 1U);
 }
 
-TEST_F(WriterTest, AbortTakesEffectBetweenOperations) {
+TEST_P(WriterTest, AbortTakesEffectBetweenOperations) {
   const std::vector<uint8_t> bytes = RandomBytes(8 << 20, 6);
   WriterOptions options = Options({bytes.size()});
   options.abort = std::make_shared<AbortFlag>(false);
@@ -251,7 +252,7 @@ TEST_F(WriterTest, AbortTakesEffectBetweenOperations) {
   EXPECT_EQ(operations_.count("fsync"), 0U);
 }
 
-TEST_F(WriterTest, AbandonEndsWaitingCalls) {
+TEST_P(WriterTest, AbandonEndsWaitingCalls) {
   const std::vector<uint8_t> bytes = RandomBytes(4 << 20, 6);
   operations_.on_transfer = [] { std::this_thread::sleep_for(std::chrono::milliseconds(10)); };
   ASSERT_TRUE(Open(Options({bytes.size()})).ok());
@@ -268,7 +269,7 @@ TEST_F(WriterTest, AbandonEndsWaitingCalls) {
   EXPECT_EQ(operations_.count("fsync"), 0U);
 }
 
-TEST_F(WriterTest, StagingBudgetHoldsWhateverIsAsked) {
+TEST_P(WriterTest, StagingBudgetHoldsWhateverIsAsked) {
   WriterOptions options = Options({uint64_t{1} << 30});
   options.operation_bytes = kOperationBytesMax;
   options.queue_depth = 256;
@@ -278,7 +279,7 @@ TEST_F(WriterTest, StagingBudgetHoldsWhateverIsAsked) {
   writer_->Abandon();
 }
 
-TEST_F(WriterTest, RefusesBadOptionsBeforeItCreatesAnything) {
+TEST_P(WriterTest, RefusesBadOptionsBeforeItCreatesAnything) {
   WriterOptions options = Options({10});
   options.operation_bytes = 5000;
   EXPECT_EQ(Open(options).code_name(), "ERR_INVALID_ARGUMENT");
@@ -289,7 +290,7 @@ TEST_F(WriterTest, RefusesBadOptionsBeforeItCreatesAnything) {
   EXPECT_FALSE(Exists(path_));
 }
 
-TEST_F(WriterTest, RevokedMemoryFailsTheWriterAndIsLetGo) {
+TEST_P(WriterTest, RevokedMemoryFailsTheWriterAndIsLetGo) {
   std::vector<uint8_t> bytes = RandomBytes(4 << 20, 6);
   PinTable& table = PinTable::Global();
   const uint64_t owner = 424242;
@@ -311,6 +312,9 @@ TEST_F(WriterTest, RevokedMemoryFailsTheWriterAndIsLetGo) {
   EXPECT_TRUE(failed.load());
   EXPECT_EQ(table.size(), 0U);
 }
+
+INSTANTIATE_TEST_SUITE_P(Both, WriterTest,
+                         testing::Values(EngineKind::kThreads, EngineKind::kUring), NameOfEngine);
 
 }  // namespace
 }  // namespace holdfast

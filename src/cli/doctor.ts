@@ -3,7 +3,7 @@ import { access, constants, stat, statfs } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { HoldfastError } from '../errors.js';
 import { crc32c } from '../format/crc32c.js';
-import { loadNative, type NativeLoad, type NativeProbe } from '../native.js';
+import { loadNative, type NativeIoUring, type NativeLoad, type NativeProbe } from '../native.js';
 import { formatBytes } from '../terminal/format.js';
 import { VERSION } from '../version.js';
 
@@ -21,7 +21,8 @@ export interface Diagnosis {
   readonly fileSystem: string;
   /** `alignment`, in bytes, is what memory, offsets and lengths must all be multiples of; `null` where unsupported. */
   readonly directIo: { readonly supported: boolean; readonly alignment: number | null };
-  readonly ioUring: { readonly available: boolean; readonly reason: string };
+  /** `used`: whether transfers go through it, and `why` (not). */
+  readonly ioUring: { readonly available: boolean; readonly reason: string; readonly used: boolean; readonly why: string };
   /** `bytesPerSecond` of one core over data in its cache. */
   readonly crc32c: { readonly implementation: string; readonly bytesPerSecond: number };
   /** What deserves attention, each with what to do about it. */
@@ -39,6 +40,7 @@ export async function diagnose(directory: string): Promise<Diagnosis> {
   await assertDirectory(directory);
   const native = loadNative();
   const probe = native.addon?.probe(directory);
+  const io = native.addon?.ioUring();
   const { type, bavail, bsize } = await statfs(directory);
   const fileSystem = probe?.fileSystem ?? fileSystemName(type);
   const checksum = measureChecksum(native);
@@ -51,7 +53,7 @@ export async function diagnose(directory: string): Promise<Diagnosis> {
     addon: native.addon === undefined ? null : native.path,
     fileSystem,
     directIo: { supported: direct, alignment: direct ? Math.max(probe.directIo.memoryAlignment, probe.directIo.offsetAlignment) : null },
-    ioUring: native.addon?.ioUring() ?? { available: false, reason: 'only the native engine can use it, and it is not loaded' },
+    ioUring: describeIoUring(io),
     crc32c: checksum,
     warnings: [
       ...nodeWarnings(process.versions.node),
@@ -59,6 +61,7 @@ export async function diagnose(directory: string): Promise<Diagnosis> {
       ...(native.addon !== undefined && checksum.implementation === 'portable'
         ? ['This processor has no CRC32C instructions: checksums, and with them saves, are slower than the disk may be.']
         : []),
+      ...ioWarnings(io),
       ...fileSystemWarnings(fileSystem),
       // Where no file can be made, direct I/O could not be tried.
       ...(refusal === undefined ? directIoWarnings(probe) : [`Nothing can be saved here: ${refusal}. Direct I/O could not be tried.`]),
@@ -122,6 +125,26 @@ function nativeWarnings(native: NativeLoad): string[] {
       ? 'Run "npm rebuild holdfast --foreground-scripts": it says what is missing.'
       : `There is a native engine for Linux only, not for ${process.platform}.`;
   return [`The native engine cannot be loaded: ${native.reason}. ${loss} ${remedy}`];
+}
+
+function describeIoUring(io: NativeIoUring | undefined): Diagnosis['ioUring'] {
+  if (io === undefined) {
+    const reason = 'only the native engine can use it, and it is not loaded';
+    return { available: false, reason, used: false, why: reason };
+  }
+  const { available, reason, wish } = io;
+  const used = io.used === 'io_uring';
+  const why =
+    wish !== 'auto' ? `HOLDFAST_IO=${wish}` : available ? `${io.used === 'io_uring' ? 'it is' : 'threads are'} the default` : reason;
+  return { available, reason, used, why };
+}
+
+/** Exported for its test. */
+export function ioWarnings(io: NativeIoUring | undefined): string[] {
+  if (io === undefined) return [];
+  if (io.unknownWish !== '') return [`HOLDFAST_IO=${io.unknownWish} means nothing; it can be auto, threads or io_uring. It is ignored.`];
+  if (io.wish === 'io_uring' && !io.available) return [`HOLDFAST_IO=io_uring is set, but ${io.reason}. Threads are used instead.`];
+  return [];
 }
 
 const IN_MEMORY = ['tmpfs', 'ramfs', 'hugetlbfs'];

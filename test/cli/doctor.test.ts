@@ -1,7 +1,7 @@
 import { existsSync, statfsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { fileSystemWarnings, nodeWarnings } from '../../src/cli/doctor.js';
+import { fileSystemWarnings, ioWarnings, nodeWarnings } from '../../src/cli/doctor.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { HAS_NATIVE } from '../helpers/engines.js';
 import { holdfast, holdfastError, holdfastJson } from './command.js';
@@ -19,7 +19,7 @@ describe('doctor', () => {
       addon: HAS_NATIVE ? expect.stringMatching(/\.node$/) : null,
       fileSystem: expect.any(String),
       directIo: { supported: expect.any(Boolean), alignment: expect.toSatisfy((value) => value === null || value >= 512) },
-      ioUring: { available: expect.any(Boolean), reason: expect.any(String) },
+      ioUring: { available: expect.any(Boolean), reason: expect.any(String), used: expect.any(Boolean), why: expect.any(String) },
       crc32c: { implementation: expect.any(String), bytesPerSecond: expect.toSatisfy((value) => value > 50e6) },
       warnings: expect.any(Array),
     });
@@ -34,7 +34,7 @@ describe('doctor', () => {
       engine: 'portable',
       addon: null,
       directIo: { supported: false, alignment: null },
-      ioUring: { available: false },
+      ioUring: { available: false, used: false },
       crc32c: { implementation: 'javascript' },
     });
     const missing = await holdfastJson(['doctor', directory], { env: { HOLDFAST_ADDON: '/nowhere/holdfast.node', HOLDFAST_ENGINE: '' } });
@@ -49,6 +49,30 @@ describe('doctor', () => {
     const { type } = statfsSync('.');
     const known = [0xef53, 0x58465342, 0x01021994, 0x794c7630].includes(type);
     if (known) expect(await nameOf(PORTABLE.env)).toBe(await nameOf({}));
+  });
+
+  test.runIf(HAS_NATIVE)('says whether io_uring is used, and why', async () => {
+    const directory = freshDirectory();
+    const look = async (HOLDFAST_IO: string) =>
+      (await holdfastJson(['doctor', directory], { env: { HOLDFAST_IO } })).document as {
+        ioUring: { available: boolean; reason: string; used: boolean; why: string };
+        warnings: string[];
+      };
+    const asked = await look('io_uring');
+    expect(asked.ioUring).toMatchObject({ used: asked.ioUring.available, why: 'HOLDFAST_IO=io_uring' });
+    expect(asked.warnings.some((warning) => warning.includes('HOLDFAST_IO'))).toBe(!asked.ioUring.available);
+    expect((await look('threads')).ioUring).toMatchObject({ used: false, why: 'HOLDFAST_IO=threads' });
+    const unknown = await look('uring');
+    expect(unknown.warnings).toContainEqual(expect.stringContaining('HOLDFAST_IO=uring means nothing'));
+    expect(unknown.ioUring).toEqual((await look('auto')).ioUring);
+  });
+
+  test('warns where io_uring is asked for and cannot be had', () => {
+    const io = { available: false, reason: 'it is forbidden', wish: 'io_uring', unknownWish: '', used: 'threads', refusals: 0 } as const;
+    expect(ioWarnings(io)).toEqual([expect.stringContaining('but it is forbidden')]);
+    expect(ioWarnings({ ...io, available: true, used: 'io_uring' })).toEqual([]);
+    expect(ioWarnings({ ...io, wish: 'auto' })).toEqual([]);
+    expect(ioWarnings(undefined)).toEqual([]);
   });
 
   test.runIf(existsSync('/dev/shm'))('warns of memory that looks like a disk', async () => {

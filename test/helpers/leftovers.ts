@@ -23,6 +23,7 @@ export function nativeStats(): NativeStats {
       readers: 0,
       abortTokens: 0,
       stagingBytes: 0,
+      spareStagingBytes: 0,
       arenas: 0,
       arenaBytes: 0,
       mappedBytes: 0,

@@ -208,6 +208,30 @@ describe.skipIf(missing)('native streams', () => {
     rmSync(file);
   });
 
+  it('transfers as it is told, and says how', async () => {
+    const { available } = addon.ioUring();
+    const bytes = randomBytes(3_000_001, 6);
+    const pin = addon.pin(bytes, true);
+    for (const io of ['threads', 'io_uring'] as const) {
+      const used = io === 'io_uring' && available ? 'io_uring' : 'threads';
+      const writer = await addon.openWriter(file, writerOptions([bytes.length], { io, operationBytes: 65_536 }));
+      await addon.write(writer, Float64Array.of(pin, 0, bytes.length));
+      expect(await addon.finishWriter(writer)).toMatchObject({ io: used, crc32c: addon.crc32c(bytes) });
+      const { reader } = await addon.openReader(file, 'optional');
+      expect(await addon.read(reader, readOptions([bytes.length], undefined, { io }))).toMatchObject({
+        io: used,
+        crc32c: addon.crc32c(bytes),
+      });
+      addon.closeReader(reader);
+      expect(Buffer.compare(readFileSync(file), bytes)).toBe(0);
+      rmSync(file);
+    }
+    for (const io of ['uring', '', null, 1] as never[]) {
+      expect(await codeOf(() => addon.openWriter(file, writerOptions([1], { io })))).toBe('ERR_INVALID_ARGUMENT');
+    }
+    addon.unpin(pin);
+  });
+
   it('leaks nothing over 300 files, errors included', async () => {
     const pin = addon.pin(randomBytes(10_000, 5));
     const before = { stats: addon.stats(), descriptors: openDescriptors() };
@@ -222,7 +246,7 @@ describe.skipIf(missing)('native streams', () => {
       await codeOf(() => addon.openWriter(file, writerOptions([10_000])));
       rmSync(file);
     }
-    expect(addon.stats()).toEqual(before.stats);
+    expect(addon.stats()).toEqual({ ...before.stats, spareStagingBytes: expect.any(Number) });
     expect(openDescriptors()).toBe(before.descriptors);
     addon.unpin(pin);
   });
@@ -234,6 +258,7 @@ describe.skipIf(missing)('native streams', () => {
       readers: 0,
       abortTokens: 0,
       stagingBytes: 0,
+      spareStagingBytes: expect.any(Number),
       arenas: 0,
       arenaBytes: 0,
       mappedBytes: 0,

@@ -7,7 +7,7 @@ import { outputWidth, paint, print, printJson } from '../output.js';
 
 const NOTES = [
   'A directory is tried with a file of one block that is gone again at once. Warnings do not change the exit code.',
-  'JSON: {node, platform, engine: "native" or "portable", addon: its path or null, fileSystem, directIo: {supported, alignment: bytes or null}, ioUring: {available, reason}, crc32c: {implementation, bytesPerSecond: one core, data in cache}, warnings: [text]}.',
+  'JSON: {node, platform, engine: "native" or "portable", addon: its path or null, fileSystem, directIo: {supported, alignment: bytes or null}, ioUring: {available, reason, used, why}, crc32c: {implementation, bytesPerSecond: one core, data in cache}, warnings: [text]}.',
 ];
 
 export const registerDoctor: RegisterCommand = (program) =>
@@ -41,7 +41,7 @@ function printDiagnosis(diagnosis: Diagnosis, directory: string): void {
     ['engine', addon === null ? engine : `${engine} (${escapeText(addon)})`],
     ['directory', `${escapeText(directory)} on ${fileSystem}`],
     ['direct I/O', directIo.supported ? `yes, aligned to ${directIo.alignment} bytes` : 'no'],
-    ['io_uring', ioUring.available ? 'available' : `no: ${ioUring.reason}`],
+    ['io_uring', ioUring.available ? `available, ${ioUring.used ? '' : 'not '}used: ${escapeText(ioUring.why)}` : `no: ${ioUring.reason}`],
     ['CRC32C', `${crc32c.implementation}, ${formatRate(crc32c.bytesPerSecond)} per core`],
   ];
   for (const [key, value] of lines) print(`${paint('dim', key.padEnd(10))}  ${value}`);

@@ -66,6 +66,7 @@ export class PortableReader implements FileReader {
       spans: digest.spans,
       direct: false,
       directReason: BUFFERED_REASON,
+      io: 'threads',
       transferSeconds: (performance.now() - started) / 1000,
       syncSeconds: 0,
     };

@@ -75,6 +75,7 @@ export class PortableWriter implements FileWriter {
         spans,
         direct: false,
         directReason: BUFFERED_REASON,
+        io: 'threads',
         transferSeconds: (transferred - this.started) / 1000,
         syncSeconds: (synced - transferred) / 1000,
       };
