@@ -51,6 +51,8 @@ export interface StallRow {
   /** How late a timer of 1 ms ever was from the return of a `saveAsync` to the acknowledgement, and the median over the saves of each one's worst. */
   readonly eventLoopMaxMs: number;
   readonly eventLoopMsMedian: number;
+  /** Of the last save: milliseconds since the call, and how late the timer was; what is less than 1 ms late is left out. */
+  readonly eventLoopDelays?: readonly (readonly [atMs: number, lateMs: number])[];
   /** How late it was while nothing was done: what this machine adds by itself. */
   readonly eventLoopIdleMs: number;
   /** How far resident memory rose above what it was before the first save, and, during the later saves, above what it was after the first. */

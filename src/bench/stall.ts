@@ -5,32 +5,12 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
-import type { EngineName } from '../index.js';
-import { describeEnvironment, type Environment } from './environment.js';
+import { describeEnvironment } from './environment.js';
 import { type FromTrial, receiveFailure, type ToTrial } from './messages.js';
 import { assertDisk, assertMemory } from './room.js';
+import type { StallReport, StallSettings } from './report.js';
 import type { StallSource } from './sources.js';
 import type { StallRow, StallTrial, TrialOptions } from './stall-trial.js';
-
-export interface StallSettings {
-  /** Bytes of all tensors together, one row per source and size. */
-  readonly sizes: readonly number[];
-  readonly sources: readonly StallSource[];
-  readonly tensors: number;
-  readonly runs: number;
-  readonly calls: number;
-  readonly engine: EngineName | 'auto';
-  readonly reserve: boolean;
-  /** An existing directory; a new one in it is used, and removed. */
-  readonly directory: string;
-}
-
-export interface StallReport {
-  readonly scenario: 'stall';
-  readonly rows: readonly StallRow[];
-  readonly settings: StallSettings;
-  readonly environment: Environment;
-}
 
 export interface StallOptions {
   readonly signal?: AbortSignal | undefined;
