@@ -7,8 +7,8 @@ import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { describeEnvironment } from './environment.js';
 import { type FromTrial, receiveFailure, type ToTrial } from './messages.js';
-import { assertDisk, assertMemory } from './room.js';
 import type { StallReport, StallSettings } from './report.js';
+import { assertDisk, assertMemory } from './room.js';
 import type { StallSource } from './sources.js';
 import type { StallRow, StallTrial, TrialOptions } from './stall-trial.js';
 
