@@ -37,6 +37,8 @@ export interface StallRow {
   readonly calls: number;
   /** Around `await manager.saveAsync(…)`: the median of the saves that were persisted. */
   readonly stallMsMedian: number;
+  /** Of every save that was persisted, in order. */
+  readonly stallsMs?: readonly number[];
   /** The 99th percentile and the longest of all calls but the first, those taken back included. */
   readonly stallMsP99: number;
   readonly stallMsMax: number;
@@ -136,6 +138,7 @@ function summarize({ source, bytes, tensors, runs, calls }: StallTrial, rounds: 
     runs,
     calls,
     stallMsMedian: median(stalls),
+    stallsMs: stalls,
     stallMsP99: percentile(all, 0.99),
     stallMsMax: Math.max(...all),
     memcpyMs: median(rounds.flatMap(({ copyMs }) => copyMs)),
