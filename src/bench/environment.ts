@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { loadNative } from '../native.js';
 import { VERSION } from '../version.js';
+import { type Disk, describeDisk } from './disk.js';
 
 export interface Environment {
   /** ISO 8601. */
@@ -16,14 +17,18 @@ export interface Environment {
   readonly fileSystem: string;
   /** Its type and mount options; `null` where /proc/self/mounts is not there. */
   readonly mount: string | null;
+  /** What the kernel says of the disk; `null` where it says nothing, as of network file systems. */
+  readonly disk?: Disk | null;
   readonly node: string;
   readonly holdfast: string;
   /** The CRC32C in use. */
   readonly crc32c: string;
+  /** Of the peers that took part, and of fio. */
+  readonly versions?: Readonly<Record<string, string>>;
 }
 
 /** Of this machine, and of the disk that `directory` (an absolute path) is on. */
-export function describeEnvironment(directory: string): Environment {
+export function describeEnvironment(directory: string, versions: Readonly<Record<string, string>> = {}): Environment {
   const { addon } = loadNative();
   return {
     date: new Date().toISOString(),
@@ -33,9 +38,11 @@ export function describeEnvironment(directory: string): Environment {
     kernel: `${os.type()} ${os.release()}`,
     fileSystem: addon?.probe(directory).fileSystem ?? 'unknown',
     mount: mountOf(directory),
+    disk: describeDisk(directory),
     node: process.version,
     holdfast: VERSION,
     crc32c: addon?.crc32cImplementations()[0] ?? 'portable TypeScript',
+    ...(Object.keys(versions).length === 0 ? {} : { versions }),
   };
 }
 
