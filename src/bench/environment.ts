@@ -1,7 +1,8 @@
 /** What a figure depends on: recorded with every result. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
 import os from 'node:os';
 import { loadNative } from '../native.js';
+import { fileSystemName } from '../storage/file-systems.js';
 import { VERSION } from '../version.js';
 import { type Disk, describeDisk } from './disk.js';
 
@@ -13,7 +14,7 @@ export interface Environment {
   readonly cores: number;
   readonly memoryBytes: number;
   readonly kernel: string;
-  /** Of the directory, such as `ext4`; `unknown` without the addon. */
+  /** Of the directory, such as `ext4`; `unknown(0x…)` where it has no name here. */
   readonly fileSystem: string;
   /** Its type and mount options; `null` where /proc/self/mounts is not there. */
   readonly mount: string | null;
@@ -36,7 +37,7 @@ export function describeEnvironment(directory: string, versions: Readonly<Record
     cores: os.availableParallelism(),
     memoryBytes: os.totalmem(),
     kernel: `${os.type()} ${os.release()}`,
-    fileSystem: addon?.probe(directory).fileSystem ?? 'unknown',
+    fileSystem: addon?.probe(directory).fileSystem ?? fileSystemName(statfsSync(directory).type),
     mount: mountOf(directory),
     disk: describeDisk(directory),
     node: process.version,

@@ -21,7 +21,7 @@ export interface Plan {
 const SHARE = 0.75;
 
 /**
- * Leaves out whom there is no room for, and decides whether the others fit beside one another. Space on the disk is given out in the order
+ * Leaves out the peers that there is no room for, and decides whether the others fit beside one another. Space on the disk is given out in the order
  * of the list.
  */
 export function planSpace(contenders: readonly Contender[], { memoryBytes, diskBytes }: Space): Plan {
@@ -29,12 +29,23 @@ export function planSpace(contenders: readonly Contender[], { memoryBytes, diskB
   const memory = memoryBytes * SHARE;
   let disk = diskBytes;
   const fitting = contenders.filter((contender) => {
+    // For ours and the limit there is room, or nothing is measured at all.
+    if (contender.kind !== 'peer') {
+      disk -= contender.diskBytes;
+      return true;
+    }
     if (contender.memoryBytes > memory) {
-      leftOut.push({ name: contender.name, why: `it needs ${formatBytes(contender.memoryBytes)} of memory, and ${formatBytes(memory)} can be used` });
+      leftOut.push({
+        name: contender.name,
+        why: `it needs ${formatBytes(contender.memoryBytes)} of memory, and ${formatBytes(memory)} can be used`,
+      });
       return false;
     }
     if (contender.diskBytes > disk) {
-      leftOut.push({ name: contender.name, why: `it needs ${formatBytes(contender.diskBytes)} on the disk, and ${formatBytes(disk)} can be used` });
+      leftOut.push({
+        name: contender.name,
+        why: `it needs ${formatBytes(contender.diskBytes)} on the disk, and ${formatBytes(disk)} can be used`,
+      });
       return false;
     }
     disk -= contender.diskBytes;

@@ -150,7 +150,13 @@ export const MODELS: readonly Model[] = [
   { name: 'gpt2', title: 'GPT-2 small with Adam', parameters: () => gpt2(12, 768), buffers: none, slots: ADAM },
   { name: 'gpt2-medium', title: 'GPT-2 medium with Adam', parameters: () => gpt2(24, 1024), buffers: none, slots: ADAM },
   { name: 'gpt2-xl', title: 'GPT-2 XL with Adam', parameters: () => gpt2(48, 1600), buffers: none, slots: ADAM },
-  { name: 'llama3-8b-shard', title: 'one of eight shards of Llama 3 8B with Adam', parameters: () => llama3(8), buffers: none, slots: ADAM },
+  {
+    name: 'llama3-8b-shard',
+    title: 'one of eight shards of Llama 3 8B with Adam',
+    parameters: () => llama3(8),
+    buffers: none,
+    slots: ADAM,
+  },
 ];
 
 /** Everything that a checkpoint of `model` holds: parameters, buffers, and the optimizer's slots of every parameter. */

@@ -39,7 +39,10 @@ export async function writeResult(report: Report, file: string): Promise<void> {
 export async function newestResult(scenario: Report['scenario'], directory = resultsDirectory()): Promise<Report | undefined> {
   const names = await readdir(directory).catch(() => []);
   // Dates of the same form sort as texts do.
-  for (const name of names.filter((entry) => new RegExp(`^${scenario}-\\d{4}-.*\\.json$`).test(entry)).sort().reverse()) {
+  for (const name of names
+    .filter((entry) => new RegExp(`^${scenario}-\\d{4}-.*\\.json$`).test(entry))
+    .sort()
+    .reverse()) {
     try {
       const report = JSON.parse(await readFile(path.join(directory, name), 'utf8')) as Report;
       if (report.scenario === scenario && !report.partial) return report;

@@ -37,7 +37,8 @@ export async function runRounds(contenders: readonly Contender[], options: Round
   const failed: LeftOut[] = [];
   const whole = new Map<Contender, Measured[]>(contenders.map((contender) => [contender, []]));
   const random = seededRandom(ORDER_SEED);
-  const turnsOf = (round: number) => [...running].flatMap((contender) => (round > 0 && contender.kind === 'limit' ? [contender, contender] : [contender]));
+  const turnsOf = (round: number) =>
+    [...running].flatMap((contender) => (round > 0 && contender.kind === 'limit' ? [contender, contender] : [contender]));
   const total = (runs + 1) * contenders.length + runs * contenders.filter(({ kind }) => kind === 'limit').length;
   const stopAll = () => Promise.all(contenders.map((contender) => contender.stop()));
   const onAbort = () => void stopAll();

@@ -16,7 +16,19 @@ export function checkpoints(directory: string): string[] {
 /** What the addon holds in this process; zeros where there is none. */
 export function nativeStats(): NativeStats {
   const { addon } = loadNative();
-  return addon?.stats() ?? { pins: 0, writers: 0, readers: 0, abortTokens: 0, stagingBytes: 0, arenas: 0, arenaBytes: 0, mappedBytes: 0, threads: 0 };
+  return (
+    addon?.stats() ?? {
+      pins: 0,
+      writers: 0,
+      readers: 0,
+      abortTokens: 0,
+      stagingBytes: 0,
+      arenas: 0,
+      arenaBytes: 0,
+      mappedBytes: 0,
+      threads: 0,
+    }
+  );
 }
 
 /** Open descriptors and threads of this process. */

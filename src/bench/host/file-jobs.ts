@@ -76,7 +76,8 @@ export async function bareSave({ tensors, directory }: JobSettings): Promise<Job
   };
 }
 
-async function writeDurably(file: string, tensors: readonly Tensor[]): Promise<void> {
+/** All tensors into one new file; then fsync of it and of its directory. */
+export async function writeDurably(file: string, tensors: readonly Tensor[]): Promise<void> {
   const handle = await open(file, 'wx');
   try {
     for (const { data } of tensors) await handle.writeFile(new Uint8Array(data.buffer));

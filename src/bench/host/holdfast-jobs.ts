@@ -80,7 +80,8 @@ export async function holdfastVerify(settings: JobSettings): Promise<Job> {
 async function ensureCheckpoint({ tensors, directory, engine }: JobSettings): Promise<void> {
   const manager = await CheckpointManager.open(directory, { engine, keep: keep.last(1) });
   try {
-    if ((await manager.latest()) === null) await manager.save({ step: 0, ...toInputs(await makeTensors(tensors)) });
+    const { done: none } = await manager.list().next();
+    if (none === true) await manager.save({ step: 0, ...toInputs(await makeTensors(tensors)) });
   } finally {
     await manager.close();
   }
@@ -96,7 +97,9 @@ async function restore(manager: CheckpointManager, into?: Restored): Promise<Res
 
 function toInputs(tensors: readonly Tensor[]): { tensors: TensorInputs; optimizer?: TensorInputs } {
   const inputs = (role: TensorShape['role']) =>
-    tensors.filter((tensor) => tensor.role === role).map(({ name, shape, data }) => ({ name, dtype: 'F32' as const, shape, data, stable: true }));
+    tensors
+      .filter((tensor) => tensor.role === role)
+      .map(({ name, shape, data }) => ({ name, dtype: 'F32' as const, shape, data, stable: true }));
   const optimizer = inputs('optimizer');
   return { tensors: inputs(undefined), ...(optimizer.length === 0 ? {} : { optimizer }) };
 }

@@ -5,7 +5,16 @@ import type { PostedFailure } from '../messages.js';
 import type { TensorShape } from '../workload.js';
 
 /** What a process can do; one does one of them. */
-export const JOB_NAMES = ['holdfast-save', 'holdfast-load', 'holdfast-load-fresh', 'holdfast-verify', 'fs-save', 'fs-load', 'bare-save', 'tfjs-save'] as const;
+export const JOB_NAMES = [
+  'holdfast-save',
+  'holdfast-load',
+  'holdfast-load-fresh',
+  'holdfast-verify',
+  'fs-save',
+  'fs-load',
+  'bare-save',
+  'tfjs-save',
+] as const;
 
 export type JobName = (typeof JOB_NAMES)[number];
 

@@ -1,4 +1,6 @@
 /** Runs in a process of its own: one contender, so that processor time and memory are its own. */
+
+import type { Measured } from '../contender.js';
 import { peakBytes, restartPeak } from '../memory.js';
 import { postFailure } from '../messages.js';
 import { bareSave, fsLoad, fsSave } from './file-jobs.js';
@@ -6,7 +8,6 @@ import { holdfastLoad, holdfastLoadFresh, holdfastSave, holdfastVerify } from '.
 import type { Job, MakeJob } from './job.js';
 import type { FromHost, JobName, ToHost } from './messages.js';
 import { tfjsSave } from './tfjs-node.js';
-import type { Measured } from '../contender.js';
 
 const JOBS: Readonly<Record<JobName, MakeJob>> = {
   'holdfast-save': holdfastSave,
