@@ -54,8 +54,14 @@ export interface CompareReport {
   readonly warnings: readonly string[];
 }
 
-/** Settings that may differ: they change how sure a figure is, or what is measured beside, but not what is measured. */
-const FREE_SETTINGS: ReadonlySet<string> = new Set(['runs', 'calls', 'dir', 'directory', 'peers', 'python', 'json', 'out', 'html']);
+/**
+ * Settings that may differ: they change how sure a figure is, or what is measured beside it, but not what is measured. Sizes are
+ * compared as they were, however they were asked for.
+ */
+const FREE_SETTINGS: ReadonlySet<string> = new Set([
+  ...['bytes', 'sizes', 'runs', 'calls', 'directory'],
+  ...['peers', 'sources', 'python', 'json', 'out', 'html'],
+]);
 
 /** With fewer runs an interval says nothing. */
 const LEAST_RUNS = 3;
@@ -213,9 +219,7 @@ function assertComparable(before: Report, after: Report): void {
       'Compare results of the same scenario.',
     );
   }
-  const [setting] = differences(before.settings, after.settings).filter(
-    ({ field }) => !FREE_SETTINGS.has(field) && !(isSweep(before) && field === 'sizes'),
-  );
+  const setting = differences(before.settings, after.settings).find(({ field }) => !FREE_SETTINGS.has(field));
   if (setting !== undefined) {
     const { field, before: a, after: b } = setting;
     throw refusal(
@@ -228,10 +232,6 @@ function assertComparable(before: Report, after: Report): void {
     const list = (points: readonly Point[]) => points.map(describePoint).join('; ');
     throw refusal(`The results have no size in common (${list(a)} and ${list(b)})`, 'Measure both with the same --size.');
   }
-}
-
-function isSweep({ scenario }: Report): boolean {
-  return ['small', 'size', 'many', 'stall'].includes(scenario);
 }
 
 function refusal(what: string, advice: string): HoldfastError {

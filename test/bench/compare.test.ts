@@ -163,7 +163,7 @@ describe('compareReports', () => {
   });
 
   test('runs, peers and the directory may differ', () => {
-    const other = comparisonReport('save', { settings: { runs: 5, dir: '/other', peers: 'none' } });
+    const other = comparisonReport('save', { settings: { bytes: 4 * 2 ** 30, runs: 5, directory: '/other', peers: [] } });
     expect(compareReports(comparisonReport(), other).regressions).toEqual([]);
   });
 

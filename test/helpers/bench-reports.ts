@@ -49,7 +49,7 @@ function header(settings: Readonly<Record<string, unknown>> = {}): Omit<ReportHe
     leftOut: LEFT_OUT,
     warnings: [],
     partial: false,
-    settings: { runs: 15, dir: '/data', engine: 'auto', peers: 'all', ...settings },
+    settings: { runs: 15, directory: '/data', engine: 'auto', peers: ['fs.writeFile', 'safetensors'], python: 'python3', ...settings },
   };
 }
 

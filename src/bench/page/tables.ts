@@ -32,7 +32,7 @@ function comparisonTable(comparison: Comparison): FigureTable {
   const { bytes, tensors, runs, noise, rows, ratios } = comparison;
   const limit = rows.find(({ kind }) => kind === 'limit');
   return {
-    caption: `${formatBytes(bytes)} in ${counted(tensors, 'tensor')}, ${counted(runs, 'run')}. ${noiseInWords(noise)}`,
+    caption: `${formatBytes(bytes)} in ${counted(tensors, 'tensor')}, ${counted(runs, 'run')}. ${noiseInWords(noise, limit)}`,
     columns: ['', 'throughput', 'time', 'least to most', 'share of the limit', 'time / ours', 'CPU time', 'most memory', 'note'],
     rows: rows.map((row) => [
       row.name,
@@ -49,8 +49,9 @@ function comparisonTable(comparison: Comparison): FigureTable {
 }
 
 /** The interval of the limit against itself, and what it means. */
-export function noiseInWords(noise: Noise | null): string {
-  if (noise === null) return 'There is no limit to compare with.';
+function noiseInWords(noise: Noise | null, limit: Row | undefined): string {
+  if (limit === undefined) return 'There is no limit to compare with.';
+  if (noise === null) return 'How far the limit differs from itself cannot be told from so few runs.';
   return `The limit against itself: ${noise.low.toFixed(2)} to ${noise.high.toFixed(2)} (95 % interval); a ratio inside of that is noise.`;
 }
 

@@ -1,47 +1,33 @@
-/** `holdfast bench`: what saves cost on this machine and this disk. */
+/** `holdfast bench stall`: how long training waits for an asynchronous save. */
 import { InvalidArgumentError, Option } from 'commander';
+import type { StallReport, StallSettings } from '../../bench/report.js';
 import { parseSize } from '../../bench/sizes.js';
 import { STALL_SOURCES, type StallSource } from '../../bench/sources.js';
-import type { StallReport, StallSettings } from '../../bench/stall.js';
 import type { StallRow } from '../../bench/stall-trial.js';
-import type { Progress } from '../../index.js';
 import { formatBytes, formatRate } from '../../terminal/format.js';
 import { wrap } from '../../terminal/text.js';
 import { type CommandContext, type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
-import { outputWidth, paint, print, printJson } from '../output.js';
+import { outputWidth, paint, print } from '../output.js';
 import { type Column, layOut } from '../table.js';
+import { deliver, htmlOption, type OutputOptions, outOption, parseCount, parseOneSize, withBar } from './bench-options.js';
+import { formatMs, INTERRUPTED, printWarnings } from './bench-print.js';
 
 const DEFAULT_SIZES = '64MiB,512MiB';
-/** Most tensors, runs and calls that are taken for meant. */
-const MOST = 1_000_000;
 
 const NOTES = [
   'Every row is measured in a process of its own, with random float32 tensors of equal length. Sources: "pinned" is memory promised stable, "copied" is memory that may change, "stream" is chunks that only the saving thread can get at.',
   'The stall is measured from outside, around "await manager.saveAsync(…)". Its median is over --runs saves that are persisted, one after another; the 99th percentile and the maximum are over --calls calls, of which those beyond --runs are taken back at once so that they cost no writing. The first save of the process counts apart. memcpy is one copy of the same tensors into warm memory on one thread, before and after every save.',
   'Room for three times the largest size is needed in memory, twice on the disk; nothing is left behind.',
-  'JSON: {scenario: "stall", rows: [{source, bytes, tensors, engine, direct, runs, calls, stallMsMedian, stallMsP99, stallMsMax, firstStallMs, memcpyMs, stallToMemcpy, persistBytesPerSecond, eventLoopMaxMs, eventLoopMsMedian, eventLoopIdleMs: how late a timer of 1 ms was at worst from the return of the call to the acknowledgement, the median over the saves, and with nothing going on, extraRssBytes: rise of resident memory over all saves, laterExtraRssBytes: over all but the first, arenaBytes: memory for copies, laterArenaBytes: its growth after the first save}], settings, environment}; null for what cannot be measured here.',
+  'JSON: {scenario: "stall", rows: [{source, bytes, tensors, engine, direct, runs, calls, stallMsMedian, stallMsP99, stallMsMax, firstStallMs, memcpyMs, stallToMemcpy, persistBytesPerSecond, eventLoopMaxMs, eventLoopMsMedian, eventLoopIdleMs: how late a timer of 1 ms was at worst from the return of the call to the acknowledgement, the median over the saves, and with nothing going on, extraRssBytes: rise of resident memory over all saves, laterExtraRssBytes: over all but the first, arenaBytes: memory for copies, laterArenaBytes: its growth after the first save, eventLoopDelays: [[milliseconds since the call of one more save, how late the timer was]]}], settings, environment, rules, warnings, leftOut, partial}; null for what cannot be measured here.',
 ];
 
-interface StallCommandOptions extends CommonOptions, Omit<StallSettings, 'directory' | 'reserve'> {
+interface StallCommandOptions extends CommonOptions, OutputOptions, Omit<StallSettings, 'directory' | 'reserve'> {
   readonly dir: string;
   readonly reserve?: true;
+  readonly size?: number;
 }
 
-export const registerBench: RegisterCommand = (program, context) => {
-  const bench = program
-    .command('bench')
-    .summary('measure what saves cost on this machine and this disk')
-    .description(
-      'Measures what saves cost on this machine and this disk, with data of its own. "stall": how long training waits for a save.',
-    )
-    .addHelpText(
-      'after',
-      helpEnd([['holdfast bench stall', 'how long training waits for an asynchronous save']], ['With --json, one document.']),
-    );
-  return registerStall(bench, context);
-};
-
-const registerStall: RegisterCommand = (bench, context) =>
+export const registerStall: RegisterCommand = (bench, context) =>
   bench
     .command('stall')
     .summary('how long training waits for an asynchronous save')
@@ -53,6 +39,7 @@ const registerStall: RegisterCommand = (bench, context) =>
         .argParser(parseSizes)
         .default(parseSizes(DEFAULT_SIZES), DEFAULT_SIZES),
     )
+    .addOption(new Option('--size <SIZE>', 'one size, instead of --sizes').argParser(parseOneSize).conflicts('sizes'))
     .addOption(
       new Option('--sources <LIST>', 'which kinds of memory').argParser(parseSources).default([...STALL_SOURCES], STALL_SOURCES.join(',')),
     )
@@ -66,6 +53,8 @@ const registerStall: RegisterCommand = (bench, context) =>
         .choices(['auto', 'native', 'portable'])
         .default('auto'),
     )
+    .addOption(outOption())
+    .addOption(htmlOption())
     .addHelpText(
       'after',
       helpEnd(
@@ -79,8 +68,7 @@ const registerStall: RegisterCommand = (bench, context) =>
     )
     .action(async (options: StallCommandOptions) => {
       const report = await measure(options, context);
-      if (options.json) printJson(report);
-      else printReport(report);
+      await deliver(report, options, printReport);
     });
 
 function parseSizes(text: string): number[] {
@@ -97,27 +85,19 @@ function parseSources(text: string): StallSource[] {
   throw new InvalidArgumentError(`Give a list of ${STALL_SOURCES.join(', ')}.`);
 }
 
-function parseCount(text: string): number {
-  const count = /^\d{1,7}$/.test(text) ? Number(text) : 0;
-  if (count >= 1 && count <= MOST) return count;
-  throw new InvalidArgumentError(`Give a whole number from 1 to ${MOST}.`);
-}
-
-async function measure({ dir, reserve, json: _, ...rest }: StallCommandOptions, { signal }: CommandContext): Promise<StallReport> {
+async function measure(given: StallCommandOptions, { signal }: CommandContext): Promise<StallReport> {
   const { benchStall } = await import('../../bench/stall.js');
-  const settings: StallSettings = { ...rest, reserve: reserve === true, directory: dir };
-  if (!process.stderr.isTTY) return benchStall(settings, { signal });
-  const { ProgressBar } = await import('../../terminal/progress-bar.js');
-  const bar = new ProgressBar({ stream: process.stderr });
-  const onProgress = (bytes: number, totalBytes: number, what: string) => {
-    const progress: Progress = { phase: 'write', bytes, totalBytes, checkpoint: what };
-    bar.update(progress);
+  const { dir, size, sizes, sources, tensors, runs, calls, engine, reserve } = given;
+  const settings: StallSettings = {
+    sizes: size === undefined ? sizes : [size],
+    ...{ sources, tensors, runs, calls, engine, reserve: reserve === true, directory: dir },
   };
-  try {
-    return await benchStall(settings, { signal, onProgress });
-  } finally {
-    bar.finish();
-  }
+  return withBar(false, (bar) =>
+    benchStall(settings, {
+      signal,
+      onProgress: (bytes, totalBytes, what) => bar?.({ phase: 'write', bytes, totalBytes, checkpoint: what }),
+    }),
+  );
 }
 
 const COLUMNS: readonly Column<StallRow>[] = [
@@ -134,7 +114,7 @@ const COLUMNS: readonly Column<StallRow>[] = [
   { title: 'LOOP', value: ({ eventLoopMsMedian }) => formatMs(eventLoopMsMedian), align: 'right', dispensable: 2 },
 ];
 
-function printReport({ rows, settings, environment }: StallReport): void {
+function printReport({ rows, settings, environment, warnings, partial }: StallReport): void {
   const { header, lines } = layOut(COLUMNS, rows, outputWidth());
   print(paint('bold', header));
   for (const line of lines) print(line);
@@ -149,10 +129,7 @@ function printReport({ rows, settings, environment }: StallReport): void {
     print('');
     for (const line of wrap(text, Math.min(outputWidth(), 100))) print(paint('dim', line));
   }
-}
-
-function formatMs(ms: number): string {
-  return `${ms.toFixed(ms < 9.995 ? 2 : ms < 99.95 ? 1 : 0)} ms`;
+  printWarnings(partial ? [INTERRUPTED, ...warnings] : warnings);
 }
 
 function formatExtra(bytes: number | null): string {
