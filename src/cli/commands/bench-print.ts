@@ -152,7 +152,7 @@ export function printWarnings(warnings: readonly string[]): void {
 }
 
 /** What the figures depend on, in a sentence. */
-function describeEnvironmentText({
+export function describeEnvironmentText({
   cpu,
   cores,
   memoryBytes,
