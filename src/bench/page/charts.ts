@@ -200,7 +200,7 @@ function stallCharts({ rows }: StallReport): ChartSpec[] {
       ({ source, bytes, eventLoopDelays, eventLoopIdleMs }): LineChart => ({
         kind: 'stems',
         title: `Event loop during a save: ${source}, ${formatBytes(bytes)}`,
-        caption: `How late a timer of 1 ms was, from the call until the checkpoint is durable; with nothing going on it was up to ${eventLoopIdleMs.toFixed(1)} ms late. Delays below 1 ms are not shown.`,
+        caption: `How late a timer of 1 ms was, from the call until the checkpoint is durable; with nothing going on it was up to ${eventLoopIdleMs.toFixed(1)} ms late.`,
         x: { title: 'since the call', format: 'ms', log: false },
         y: { title: 'delay', format: 'ms', log: false, max: longest },
         lines: [{ label: source, tone: 'ours', points: eventLoopDelays.map(([at, late]): LinePoint => [at, late, late, late]) }],

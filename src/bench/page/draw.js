@@ -137,10 +137,10 @@
     };
   }
 
-  /** Everything that is drawn has to fit: whiskers and the band, too. */
-  function range({ lines, band: area, y: { log, max } }) {
-    const lows = [...lines.flatMap(({ points }) => points.map(([, , low]) => low)), ...(area ?? []).map(([, low]) => low)];
-    const highs = [...lines.flatMap(({ points }) => points.map(([, , , high]) => high)), ...(area ?? []).map(([, , high]) => high)];
+  /** Whiskers have to fit. A wide band need not: it would make everything else small. */
+  function range({ lines, y: { log, max } }) {
+    const lows = lines.flatMap(({ points }) => points.map(([, , low]) => low));
+    const highs = lines.flatMap(({ points }) => points.map(([, , , high]) => high));
     const most = Math.max(...highs, max ?? 0);
     return log ? { min: Math.min(...lows) / 1.15, max: most * 1.15 } : { suggestedMax: most };
   }

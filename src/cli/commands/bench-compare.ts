@@ -1,6 +1,6 @@
 /** `holdfast bench compare`: did it become slower, and was it the library or the machine? */
 import type { Change, CompareReport, PointChange, RowChange, Verdict } from '../../bench/compare.js';
-import { formatBytes, formatInteger } from '../../terminal/format.js';
+import { formatBytes, plural } from '../../terminal/format.js';
 import { escapeText, wrap } from '../../terminal/text.js';
 import { type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
 import { EXIT_FINE, EXIT_PROBLEM } from '../exit.js';
@@ -57,7 +57,7 @@ function printReport(report: CompareReport): void {
 
 function printPoint(point: PointChange, { unit, points }: CompareReport): void {
   const { bytes, tensors, rows, onlyBefore, onlyAfter } = point;
-  const title = points.length === 1 ? '' : `${formatBytes(bytes)} in ${formatInteger(tensors)} tensors`;
+  const title = points.length === 1 ? '' : `${formatBytes(bytes)} in ${plural(tensors, 'tensor')}`;
   if (title !== '') print(paint('bold', title));
   const { header, lines } = layOut(columnsFor(unit), rows, outputWidth());
   print(paint('bold', header));
