@@ -177,7 +177,11 @@
       options: {
         indexAxis: 'y',
         scales: {
-          x: { ...axis(spec.x), suggestedMax: Math.max(...bars.map(({ high }) => high)) },
+          x: {
+            ...axis(spec.x),
+            suggestedMin: Math.min(0, ...bars.map(({ low }) => low)),
+            suggestedMax: Math.max(...bars.map(({ high }) => high)),
+          },
           y: { grid: { display: false }, border: { color: colour('rule') }, ticks: { color: colour('text'), autoSkip: false } },
         },
         plugins: {
