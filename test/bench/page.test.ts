@@ -98,7 +98,8 @@ describe('charts', () => {
       expect(share.bars[i]?.label).toBe(name);
       expect(share.bars[i]?.value).toBeCloseTo((limit!.secondsMedian / limit!.bytes) * (bytes / secondsMedian), 9);
     }
-    expect(share.band).toEqual(report.noise);
+    // 0.96 to 1.05: the wider side, both ways.
+    expect(share.band).toEqual({ low: 1 / 1.05, high: 1.05 });
   });
 
   test('without a limit there is no share of it', () => {

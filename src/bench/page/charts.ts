@@ -92,7 +92,7 @@ function comparisonCharts(comparison: Comparison): ChartSpec[] {
         const { value, low, high } = shareOf(row, limit);
         return { label: row.name, tone: row.kind, value, low, high };
       }),
-      ...(noise === null ? {} : { band: noise }),
+      ...(noise === null ? {} : { band: bandOf(noise) }),
     },
   ];
 }
@@ -125,7 +125,11 @@ function sweepCharts({ scenario, points }: SweepReport): ChartSpec[] {
       row.bytes / row.secondsMin,
     ]),
   };
-  const band = points.flatMap((point) => (point.noise === null ? [] : [[xOf(point), point.noise.low, point.noise.high] as const]));
+  const band = points.flatMap((point) => {
+    if (point.noise === null) return [];
+    const { low, high } = bandOf(point.noise);
+    return [[xOf(point), low, high] as const];
+  });
   const withLimit = points.filter(({ rows }) => limitOf(rows) !== undefined);
   const share: LineChart = {
     kind: 'lines',
@@ -151,6 +155,12 @@ function linesOf(points: readonly Comparison[], place: (row: Row, point: Compari
     const found = points.flatMap((point) => point.rows.filter((row) => row.name === name).map((row) => ({ row, point })));
     return { label: name, tone: found[0]?.row.kind ?? 'peer', points: found.map(({ row, point }) => place(row, point)) };
   });
+}
+
+/** Everything that counts as no difference from 1: which of the two sets of the limit came out ahead is chance as well. */
+function bandOf({ low, high }: Noise): Noise {
+  const width = Math.max(high, 1 / low);
+  return { low: 1 / width, high: width };
 }
 
 function limitOf(rows: readonly Row[]): Row | undefined {
@@ -228,7 +238,7 @@ function trainCharts({ rows, noise }: TrainReport): ChartSpec[] {
         low: speedMin,
         high: speedMax,
       })),
-      ...(noise === null ? {} : { band: noise }),
+      ...(noise === null ? {} : { band: bandOf(noise) }),
     },
     {
       kind: 'bars',
