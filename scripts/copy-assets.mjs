@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ASSETS = {
+  'dist/bench/peers/holdfast_meter.py': 'src/bench/peers/holdfast_meter.py',
   'dist/bench/peers/peers.py': 'src/bench/peers/peers.py',
   'dist/bench/page/page.css': 'src/bench/page/page.css',
   'dist/bench/page/draw.js': 'src/bench/page/draw.js',
