@@ -13,6 +13,7 @@ function run(title, args) {
 }
 
 run('Building the TypeScript', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
+run('Copying what belongs to it', ['scripts/copy-assets.mjs']);
 // npm makes commands executable when it installs a package, not when it is built in place.
 chmodSync(new URL('../dist/cli/main.js', import.meta.url), 0o755);
 run('Building the addon', ['scripts/install.mjs']);

@@ -1,8 +1,10 @@
 /** What a figure depends on: recorded with every result. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
 import os from 'node:os';
 import { loadNative } from '../native.js';
+import { fileSystemName } from '../storage/file-systems.js';
 import { VERSION } from '../version.js';
+import { type Disk, describeDisk } from './disk.js';
 
 export interface Environment {
   /** ISO 8601. */
@@ -12,18 +14,22 @@ export interface Environment {
   readonly cores: number;
   readonly memoryBytes: number;
   readonly kernel: string;
-  /** Of the directory, such as `ext4`; `unknown` without the addon. */
+  /** Of the directory, such as `ext4`; `unknown(0x…)` where it has no name here. */
   readonly fileSystem: string;
   /** Its type and mount options; `null` where /proc/self/mounts is not there. */
   readonly mount: string | null;
+  /** What the kernel says of the disk; `null` where it says nothing, as of network file systems. */
+  readonly disk?: Disk | null;
   readonly node: string;
   readonly holdfast: string;
   /** The CRC32C in use. */
   readonly crc32c: string;
+  /** Of the peers that took part, and of fio. */
+  readonly versions?: Readonly<Record<string, string>>;
 }
 
 /** Of this machine, and of the disk that `directory` (an absolute path) is on. */
-export function describeEnvironment(directory: string): Environment {
+export function describeEnvironment(directory: string, versions: Readonly<Record<string, string>> = {}): Environment {
   const { addon } = loadNative();
   return {
     date: new Date().toISOString(),
@@ -31,11 +37,13 @@ export function describeEnvironment(directory: string): Environment {
     cores: os.availableParallelism(),
     memoryBytes: os.totalmem(),
     kernel: `${os.type()} ${os.release()}`,
-    fileSystem: addon?.probe(directory).fileSystem ?? 'unknown',
+    fileSystem: addon?.probe(directory).fileSystem ?? fileSystemName(statfsSync(directory).type),
     mount: mountOf(directory),
+    disk: describeDisk(directory),
     node: process.version,
     holdfast: VERSION,
     crc32c: addon?.crc32cImplementations()[0] ?? 'portable TypeScript',
+    ...(Object.keys(versions).length === 0 ? {} : { versions }),
   };
 }
 

@@ -1,5 +1,8 @@
 /** The result of a benchmark: what `--json` prints, `--out` stores, `compare` and the interval tuner read. */
+import type { EngineName } from '../index.js';
 import type { Environment } from './environment.js';
+import type { StallSource } from './sources.js';
+import type { StallRow } from './stall-trial.js';
 
 /** Whose work a row shows: this library's, another's, or the bare disk's. */
 export type RowKind = 'ours' | 'peer' | 'limit';
@@ -19,7 +22,7 @@ export interface Row {
   readonly cpuSeconds: number | null;
   /** The most resident memory of its process in any run. `null` where it cannot be told. */
   readonly maxRssBytes: number | null;
-  /** Seconds of every round, in order. */
+  /** Seconds of every run, in order: one a round, and two a round for the limit. */
   readonly seconds: readonly number[];
   /** What a reader must know to judge the row, in one sentence. */
   readonly note?: string;
@@ -76,3 +79,61 @@ export interface SweepReport extends ReportHeader {
   readonly scenario: 'small' | 'size' | 'many';
   readonly points: readonly Comparison[];
 }
+
+export interface StallSettings {
+  /** Bytes of all tensors together, one row per source and size. */
+  readonly sizes: readonly number[];
+  readonly sources: readonly StallSource[];
+  readonly tensors: number;
+  readonly runs: number;
+  readonly calls: number;
+  readonly engine: EngineName | 'auto';
+  readonly reserve: boolean;
+  /** An existing directory; a new one in it is used, and removed. */
+  readonly directory: string;
+}
+
+/** `stall`: one row per source and size. */
+export interface StallReport extends Omit<ReportHeader, 'settings'> {
+  readonly scenario: 'stall';
+  readonly rows: readonly StallRow[];
+  readonly settings: StallSettings;
+}
+
+/** What went on beside training, and what training lost by it. Every list has one value per round. */
+export interface TrainRow {
+  readonly name: string;
+  readonly kind: RowKind;
+  /** Steps per second, as a share of the speed alone in the same round: 1 is no loss. */
+  readonly speedMedian: number;
+  readonly speedMin: number;
+  readonly speedMax: number;
+  /** From the call until the checkpoint is durable. */
+  readonly secondsMedian: number;
+  readonly secondsMin: number;
+  readonly secondsMax: number;
+  /** Training time that one save costs: (1 - speed) × seconds. */
+  readonly lostSecondsMedian: number;
+  readonly lostSecondsMin: number;
+  readonly lostSecondsMax: number;
+  /** Processor time of the process while it was written, training included; the median. */
+  readonly cpuSeconds: number;
+  readonly speeds: readonly number[];
+  readonly seconds: readonly number[];
+}
+
+/** `train`: how much slower a training loop is while a checkpoint is written behind it. */
+export interface TrainReport extends ReportHeader {
+  readonly scenario: 'train';
+  readonly bytes: number;
+  readonly tensors: number;
+  readonly runs: number;
+  /** `tfjs`: real steps on the cpu backend; `plain`: a multiplication of matrices in JavaScript. */
+  readonly loop: 'tfjs' | 'plain';
+  readonly aloneStepsPerSecond: number;
+  /** Of the speed alone against itself. */
+  readonly noise: Noise | null;
+  readonly rows: readonly TrainRow[];
+}
+
+export type Report = ComparisonReport | SweepReport | StallReport | TrainReport;

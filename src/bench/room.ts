@@ -19,8 +19,7 @@ export function assertMemory(bytes: number, what: string): void {
 
 /** Throws `ERR_NO_SPACE` if `bytes` would not fit on the disk that `directory` is on. */
 export async function assertDisk(directory: string, bytes: number, what: string): Promise<void> {
-  const { bavail, bsize } = await statfs(directory);
-  const available = bavail * bsize;
+  const available = await freeDisk(directory);
   const needed = bytes + SPARE_BYTES;
   if (needed <= available) return;
   throw new HoldfastError(
@@ -30,7 +29,22 @@ export async function assertDisk(directory: string, bytes: number, what: string)
   );
 }
 
+/** Bytes that this user may still write on the disk that `directory` is on. Throws what the file system says. */
+export async function freeDisk(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory);
+  return bavail * bsize;
+}
+
+/**
+ * The size that is measured where none is asked for: `wanted`, or as many whole MiB (1 at least) as leave half of the memory and of the disk
+ * free, if `memoryFactor` and `diskFactor` times as much is needed.
+ */
+export async function fittingBytes(directory: string, wanted: number, memoryFactor: number, diskFactor: number): Promise<number> {
+  const room = Math.min(availableMemory() / 2 / memoryFactor, (await freeDisk(directory)) / 2 / diskFactor);
+  return wanted <= room ? wanted : Math.max(1, Math.floor(room / 2 ** 20)) * 2 ** 20;
+}
+
 /** Of the container, where it has a limit. */
-function availableMemory(): number {
+export function availableMemory(): number {
   return (process as { availableMemory?: () => number }).availableMemory?.() ?? freemem();
 }

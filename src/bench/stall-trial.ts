@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { CheckpointManager, type EngineName, HoldfastError, keep, type StreamedData, type TensorInput } from '../index.js';
 import { loadNative } from '../native.js';
-import { EventLoopProbe } from './event-loop.js';
+import { EventLoopProbe, type Turn } from './event-loop.js';
 import { peakBytes, restartPeak } from './memory.js';
 import { randomFloats } from './random.js';
 import type { StallSource } from './sources.js';
@@ -37,6 +37,8 @@ export interface StallRow {
   readonly calls: number;
   /** Around `await manager.saveAsync(…)`: the median of the saves that were persisted. */
   readonly stallMsMedian: number;
+  /** Of every save that was persisted, in order. */
+  readonly stallsMs?: readonly number[];
   /** The 99th percentile and the longest of all calls but the first, those taken back included. */
   readonly stallMsP99: number;
   readonly stallMsMax: number;
@@ -51,6 +53,8 @@ export interface StallRow {
   /** How late a timer of 1 ms ever was from the return of a `saveAsync` to the acknowledgement, and the median over the saves of each one's worst. */
   readonly eventLoopMaxMs: number;
   readonly eventLoopMsMedian: number;
+  /** During one more save: milliseconds since its call, and how late a timer of 1 ms was at worst until the next of these moments. */
+  readonly eventLoopDelays?: readonly (readonly [atMs: number, lateMs: number])[];
   /** How late it was while nothing was done: what this machine adds by itself. */
   readonly eventLoopIdleMs: number;
   /** How far resident memory rose above what it was before the first save, and, during the later saves, above what it was after the first. */
@@ -68,6 +72,7 @@ export interface TrialOptions {
 }
 
 const IDLE_MS = 300;
+const MOST_POINTS = 200;
 const CHUNK_BYTES = 4 * 2 ** 20;
 
 /** Measures one row. Leaves its checkpoints for the caller to remove. */
@@ -96,11 +101,14 @@ export async function measureStall(trial: StallTrial, { signal, onProgress }: Tr
     }
     const laterPeak = peakBytes();
     const lastArena = arenaBytes();
+    onProgress?.(runs * bytes, 'watching the event loop');
+    const eventLoopDelays = await saver.watch();
     return {
       ...summarize(trial, rounds, takenBack),
       engine: manager.engineName,
       direct: first.direct && rounds.every(({ direct }) => direct),
       firstStallMs: first.stallMs,
+      eventLoopDelays,
       eventLoopIdleMs: idle,
       extraRssBytes: rise(before, firstPeak === null || laterPeak === null ? null : Math.max(firstPeak, laterPeak)),
       laterExtraRssBytes: rise(afterFirst, laterPeak),
@@ -134,6 +142,7 @@ function summarize({ source, bytes, tensors, runs, calls }: StallTrial, rounds: 
     runs,
     calls,
     stallMsMedian: median(stalls),
+    stallsMs: stalls,
     stallMsP99: percentile(all, 0.99),
     stallMsMax: Math.max(...all),
     memcpyMs: median(rounds.flatMap(({ copyMs }) => copyMs)),
@@ -172,6 +181,18 @@ class Saver {
     return { stallMs, persistMs, eventLoopMs, direct: (result as { direct: boolean } | null)?.direct === true };
   }
 
+  /** A save that is watched from before its call to its acknowledgement: the event loop's delays in order. */
+  async watch(): Promise<[atMs: number, lateMs: number][]> {
+    const probe = new EventLoopProbe(1, true);
+    // The probe counts from its first firing.
+    await sleep(2);
+    const began = performance.now();
+    const { pending } = await this.call();
+    await pending.committed;
+    probe.stop();
+    return worstOf(probe.turns, began);
+  }
+
   /** The call alone: the save is cancelled before anything is written. */
   async takeBack(): Promise<number> {
     const { stallMs, pending } = await this.call();
@@ -187,6 +208,19 @@ class Saver {
     const returnedAt = performance.now();
     return { pending, returnedAt, stallMs: returnedAt - began };
   }
+}
+
+/** As many points as a plot can show: the worst of each piece of time. */
+function worstOf(turns: readonly Turn[], began: number): [atMs: number, lateMs: number][] {
+  const after = turns.filter(({ at }) => at >= began);
+  const pieceMs = Math.max(1, ((after.at(-1)?.at ?? began) - began) / MOST_POINTS);
+  const worst = new Map<number, number>();
+  for (const { at, late } of after) {
+    const piece = Math.floor((at - began) / pieceMs);
+    worst.set(piece, Math.max(worst.get(piece) ?? 0, late));
+  }
+  const short = (ms: number) => Number(ms.toFixed(3));
+  return [...worst].map(([piece, late]) => [short(piece * pieceMs), short(late)]);
 }
 
 /** The longest delay of the event loop while `work` goes on. */

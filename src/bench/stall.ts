@@ -1,36 +1,17 @@
 /** The scenario `stall`: how long training waits for an asynchronous save, and what goes on behind it. */
 import { fork } from 'node:child_process';
-import { mkdtemp, realpath, rm } from 'node:fs/promises';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
-import type { EngineName } from '../index.js';
-import { describeEnvironment, type Environment } from './environment.js';
+import { describeEnvironment } from './environment.js';
 import { type FromTrial, receiveFailure, type ToTrial } from './messages.js';
+import type { StallReport, StallSettings } from './report.js';
 import { assertDisk, assertMemory } from './room.js';
+import { STALL_RULES } from './rules.js';
+import { diskWarnings } from './scenarios.js';
 import type { StallSource } from './sources.js';
 import type { StallRow, StallTrial, TrialOptions } from './stall-trial.js';
-
-export interface StallSettings {
-  /** Bytes of all tensors together, one row per source and size. */
-  readonly sizes: readonly number[];
-  readonly sources: readonly StallSource[];
-  readonly tensors: number;
-  readonly runs: number;
-  readonly calls: number;
-  readonly engine: EngineName | 'auto';
-  readonly reserve: boolean;
-  /** An existing directory; a new one in it is used, and removed. */
-  readonly directory: string;
-}
-
-export interface StallReport {
-  readonly scenario: 'stall';
-  readonly rows: readonly StallRow[];
-  readonly settings: StallSettings;
-  readonly environment: Environment;
-}
+import { resolveDirectory, withWorkspace } from './workspace.js';
 
 export interface StallOptions {
   readonly signal?: AbortSignal | undefined;
@@ -43,7 +24,7 @@ const MAX_TENSOR_BYTES = 2 ** 31 - 2 ** 20;
 
 /**
  * Measures every source with every size, each in a process of its own. Throws `ERR_INVALID_ARGUMENT`, `ERR_RESOURCES` and `ERR_NO_SPACE`
- * before anything is measured. Whatever happens, nothing is left in the directory.
+ * before anything is measured. Interrupted after its first row, it gives the rows until then. Whatever happens, nothing is left in the directory.
  */
 export async function benchStall(settings: StallSettings, { signal, onProgress }: StallOptions = {}): Promise<StallReport> {
   const trials = settings.sources.flatMap((source) => settings.sizes.map((bytes) => toTrial(settings, source, bytes)));
@@ -54,10 +35,18 @@ export async function benchStall(settings: StallSettings, { signal, onProgress }
   let done = 0;
   for (const trial of trials) {
     const label = `${trial.source}: `;
-    rows.push(await runTrial(base, trial, { signal, onProgress: (bytes, what) => onProgress?.(done + bytes, total, label + what) }));
+    try {
+      rows.push(await runTrial(base, trial, { signal, onProgress: (bytes, what) => onProgress?.(done + bytes, total, label + what) }));
+    } catch (error) {
+      if (!signal?.aborted || rows.length === 0) throw error;
+      break;
+    }
     done += trial.bytes * trial.runs;
   }
-  return { scenario: 'stall', rows, settings, environment: describeEnvironment(base) };
+  const environment = describeEnvironment(base);
+  const warnings = diskWarnings(environment.fileSystem);
+  const partial = rows.length < trials.length;
+  return { scenario: 'stall', environment, rules: STALL_RULES, leftOut: [], warnings, partial, settings, rows };
 }
 
 function toTrial(
@@ -75,14 +64,6 @@ function toTrial(
   return { source, bytes, tensors, runs, calls: Math.max(calls, runs), engine, reserve };
 }
 
-async function resolveDirectory(directory: string): Promise<string> {
-  try {
-    return await realpath(directory);
-  } catch (error) {
-    throw toHoldfastError(error, `find ${directory}`, { path: directory });
-  }
-}
-
 async function assertRoom(directory: string, trials: readonly Omit<StallTrial, 'directory'>[]): Promise<void> {
   for (const { source, bytes } of trials) {
     const what = `${source} with ${bytes} bytes`;
@@ -94,18 +75,8 @@ async function assertRoom(directory: string, trials: readonly Omit<StallTrial, '
 }
 
 /** Runs one trial in a process of its own and a directory of its own. */
-async function runTrial(base: string, trial: Omit<StallTrial, 'directory'>, options: TrialOptions): Promise<StallRow> {
-  let directory: string;
-  try {
-    directory = await mkdtemp(path.join(base, '.holdfast-bench-'));
-  } catch (error) {
-    throw toHoldfastError(error, `make a directory in ${base}`, { path: base });
-  }
-  try {
-    return await inProcess({ ...trial, directory }, options);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+function runTrial(base: string, trial: Omit<StallTrial, 'directory'>, options: TrialOptions): Promise<StallRow> {
+  return withWorkspace(base, (directory) => inProcess({ ...trial, directory }, options));
 }
 
 function inProcess(trial: StallTrial, { signal, onProgress }: TrialOptions): Promise<StallRow> {

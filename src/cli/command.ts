@@ -17,6 +17,9 @@ export interface CommonOptions {
 /** Adds a subcommand to the program and returns it. */
 export type RegisterCommand = (program: Command, context: CommandContext) => Command;
 
+/** Adds a subcommand that has subcommands of its own, and returns these. */
+export type RegisterCommands = (program: Command, context: CommandContext) => Command[];
+
 /** The end of a help text: command lines and what they are for, and what is good to know. */
 export function helpEnd(examples: readonly (readonly [command: string, purpose: string])[], notes: readonly string[]): string {
   const lines = examples.map(([command, purpose]) => `  # ${purpose}\n  $ ${command}`);

@@ -50,7 +50,7 @@ export function outputWidth(): number {
 }
 
 const COLOURS = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
-type Colour = keyof typeof COLOURS;
+export type Colour = keyof typeof COLOURS;
 
 /** Colours `text` if stdout is a terminal that wants it (https://no-color.org). */
 export function paint(colour: Colour, text: string): string {

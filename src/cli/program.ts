@@ -19,7 +19,7 @@ Examples:
   $ holdfast ls checkpoints              what is there, which is the latest and which the best
   $ holdfast inspect checkpoints/latest  its metrics, files and tensors
   $ holdfast verify checkpoints          read every byte and compare the checksums
-  $ holdfast bench stall --dir /mnt/nvme how long training waits for a save to that disk
+  $ holdfast bench save --dir /mnt/nvme  saves to that disk against its limit and against others
   $ holdfast doctor /mnt/nvme            what this machine and that disk can do
 
 With --json, a command prints one JSON document on stdout; an error is one line of JSON on stderr:
@@ -64,7 +64,7 @@ function createProgram(context: CommandContext, json: boolean): Command {
     // What commander says about wrong usage is reported in failureCode, as every other error is.
     .configureOutput({ outputError: () => {}, ...(json ? { writeErr: () => {} } : {}) });
   for (const register of COMMANDS) {
-    register(program, context).option('--json', 'print one JSON document and nothing else');
+    for (const command of [register(program, context)].flat()) command.option('--json', 'print one JSON document and nothing else');
   }
   return program;
 }

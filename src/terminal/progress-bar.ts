@@ -11,6 +11,8 @@ const BAR_COLUMNS = 24;
 export interface ProgressBarOptions {
   readonly stream: NodeJS.WriteStream;
   readonly now?: () => number;
+  /** For work that is not moving bytes alone: no rate and no amounts, `bytes` of `totalBytes` is only the share that is done. */
+  readonly shareOnly?: boolean;
 }
 
 /** Draws what it is told about. `finish()` takes it off the screen again. */
@@ -59,15 +61,16 @@ export class ProgressBar {
     const { current } = this;
     if (current === undefined) return '';
     const { bytes: done, totalBytes: total } = current;
+    const { shareOnly = false } = this.options;
     const rate = (done * 1000) / (this.now() - this.started);
     const share = total === 0 ? 1 : Math.min(1, done / total);
     const filled = Math.round(share * BAR_COLUMNS);
     const facts = [
       `${'━'.repeat(filled)}${'─'.repeat(BAR_COLUMNS - filled)} ${String(Math.floor(share * 100)).padStart(3)}%`,
-      formatRate(rate),
+      shareOnly ? '' : formatRate(rate),
       rate > 0 ? `${formatSeconds(Math.max(0, total - done) / rate)} left` : '',
-      `${formatBytes(done)} of ${formatBytes(total)}`,
-    ];
+      shareOnly ? '' : `${formatBytes(done)} of ${formatBytes(total)}`,
+    ].filter((fact) => fact !== '');
     const columns = (this.options.stream.columns || 80) - 1;
     while (facts.length > 1 && facts.join('  ').length > columns) facts.pop();
     const text = facts.join('  ');

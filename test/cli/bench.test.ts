@@ -20,6 +20,7 @@ const ROW = {
   calls: 4,
   direct: expect.any(Boolean),
   stallMsMedian: aNumber,
+  stallsMs: [aNumber, aNumber],
   stallMsP99: aNumber,
   stallMsMax: aNumber,
   firstStallMs: aNumber,

@@ -1,7 +1,8 @@
 import { existsSync, statfsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { fileSystemWarnings, ioWarnings, nodeWarnings } from '../../src/cli/doctor.js';
+import { ioWarnings, nodeWarnings } from '../../src/cli/doctor.js';
+import { fileSystemWarnings } from '../../src/storage/file-systems.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { HAS_NATIVE } from '../helpers/engines.js';
 import { holdfast, holdfastError, holdfastJson } from './command.js';

@@ -22,7 +22,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   manager: ['errors', 'version', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy', 'saver'],
   terminal: ['engine', 'saver', 'manager'],
   tfjs: ['errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'manager', 'index'],
-  bench: ['errors', 'version', 'native', 'engine', 'index'],
+  bench: ['terminal', 'errors', 'version', 'native', 'engine', 'storage', 'index'],
   cli: ['terminal', 'errors', 'version', 'native', 'format', 'engine', 'storage', 'catalog', 'policy', 'manager', 'bench', 'index'],
   index: ['terminal', 'errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'saver', 'manager'],
 };

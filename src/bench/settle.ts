@@ -1,0 +1,21 @@
+/** What lies between two turns: nobody pays for what another one has left behind. */
+import { execFile } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { syncFile } from './host/file-jobs.js';
+
+/** What the disk still does after its file system was synchronised (discarding removed blocks, its own cache) goes on for a while. */
+const REST_MS = 500;
+const SHORT_REST_MS = 50;
+const SMALL_BYTES = 64 * 2 ** 20;
+
+/** Waits until the removals below `directory` are on the disk, and rests after them: longer after much. */
+export async function settle(directory: string, bytes: number): Promise<void> {
+  try {
+    // The whole file system (syncfs), which Node.js cannot ask for.
+    await promisify(execFile)('sync', ['-f', directory]);
+  } catch {
+    await syncFile(directory);
+  }
+  await sleep(bytes < SMALL_BYTES ? SHORT_REST_MS : REST_MS);
+}
