@@ -22,6 +22,16 @@ describe('the command line', () => {
     expect(fioBytes(65_536, RING)).toBe(65_536);
     expect(fioBytes(1, RING)).toBe(4096);
     expect(fioBytes(65_537, THREADS)).toBe(65_536 + 4 * 4096);
+    expect(fioBytes(2 ** 30, THREADS)).toBe(2 ** 30);
+  });
+
+  test('blocks shrink until they fit: fio leaves out what is less than one', () => {
+    const block = (bytes: number, way: FioWay) => fioArguments('/d/f', bytes, way, 'write').find((text) => text.startsWith('--bs='));
+    expect(block(2 ** 30, RING)).toBe('--bs=4194304');
+    expect(block(65_536, RING)).toBe('--bs=65536');
+    expect(block(65_536, THREADS)).toBe('--bs=16384');
+    expect(block(102_400_000, RING)).toBe('--bs=2097152');
+    expect(fioBytes(102_400_000, RING) / 102_400_000).toBeLessThan(1.01);
   });
 });
 

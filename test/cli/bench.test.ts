@@ -94,7 +94,7 @@ describe('bench stall', () => {
     [['--tensors', '0'], 'ERR_INVALID_ARGUMENT', 'Give a whole number'],
     [['--runs', '1.5'], 'ERR_INVALID_ARGUMENT', 'Give a whole number'],
     [['--engine', 'steam'], 'ERR_INVALID_ARGUMENT', 'Allowed choices'],
-    [['--sise', '1MiB'], 'ERR_UNKNOWN_OPTION', 'Did you mean --sizes?'],
+    [['--sise', '1MiB'], 'ERR_UNKNOWN_OPTION', 'Did you mean --size?'],
     [['--dir', '/nowhere/at/all'], 'ERR_NOT_FOUND', 'does not exist'],
   ])('refuses %j', async (args, expected, message) => {
     const { code, error } = await holdfastError(['bench', 'stall', ...args]);
