@@ -18,7 +18,7 @@ export async function keepResult(report: Report, directory = resultsDirectory())
   const date = report.environment.date.replace(/[:.]/g, '-');
   const file = path.join(directory, `${report.scenario}-${date}.json`);
   try {
-    await mkdir(directory, { recursive: true });
+    await makeDirectories(directory);
     await writeFile(file, toText(report));
   } catch (error) {
     throw toHoldfastError(error, `keep the result in ${file}`, { path: file });
@@ -51,6 +51,20 @@ export async function newestResult(scenario: Report['scenario'], directory = res
     }
   }
   return undefined;
+}
+
+/** Not mkdir with `recursive`: below /proc, where a missing parent cannot be made, Node.js 20 tries for ever. */
+async function makeDirectories(directory: string): Promise<void> {
+  try {
+    await mkdir(directory);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    const parent = path.dirname(directory);
+    if (code !== 'ENOENT' || parent === directory) throw error;
+    await makeDirectories(parent);
+    await mkdir(directory);
+  }
 }
 
 function toText(report: Report): string {

@@ -23,12 +23,14 @@ export const LOAD_RULES: readonly string[] = [
   ...ROUNDS,
 ];
 
-export const SMALL_RULES: readonly string[] = [
-  'A save counts from the call until everything is durable: every file and its directory synchronised (fsync), checksums included where there are any.',
-  'The limit ("bare") is the least that makes one file durable under its name, by system calls in a row: write, fsync, rename, fsync of the directory. It has no manifest and no checksums.',
-  'A run is the mean of several saves.',
-  ...ROUNDS,
-];
+const DURABLE = SAVE_RULES[0] as string;
+
+const BARE =
+  'The limit ("bare") is the least that makes one file durable under its name, by system calls in a row: write, fsync, rename, fsync of the directory. It has no manifest and no checksums.';
+
+export const SMALL_RULES: readonly string[] = [DURABLE, BARE, 'A run is the mean of several saves.', ...ROUNDS];
+
+export const SIZE_RULES: readonly string[] = [DURABLE, LIMIT, `Below 16 MiB, where fio's milliseconds are too coarse: ${BARE}`, ...ROUNDS];
 
 export const STALL_RULES: readonly string[] = [
   'The stall is measured from outside, around "await manager.saveAsync(…)".',

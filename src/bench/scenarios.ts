@@ -1,4 +1,5 @@
 /** The scenarios of rounds: `save`, `load`, `verify`, and the sweeps `small`, `size`, `many`. */
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { HoldfastError } from '../errors.js';
 import type { EngineName } from '../index.js';
@@ -10,7 +11,7 @@ import type { PeerName } from './field.js';
 import { MODELS, type Model, tensorsOfModel } from './models.js';
 import type { Comparison, ComparisonReport, LeftOut, ReportHeader, SweepReport } from './report.js';
 import { availableMemory, fittingBytes, freeDisk } from './room.js';
-import { LOAD_RULES, SAVE_RULES, SMALL_RULES } from './rules.js';
+import { LOAD_RULES, SAVE_RULES, SIZE_RULES, SMALL_RULES } from './rules.js';
 import { bytesOf, equalTensors, scaleTensors, type TensorShape } from './workload.js';
 import { resolveDirectory, withWorkspace } from './workspace.js';
 
@@ -88,14 +89,13 @@ export async function benchSweep(
   });
   const measured: Comparison[] = results.map(({ comparison }) => comparison).filter(({ rows }) => rows.length > 0);
   if (measured.length === 0) throw new HoldfastError('ERR_ABORTED', 'The measurement was stopped before its first round was over.');
-  const rules = scenario === 'small' ? SMALL_RULES : SAVE_RULES;
+  const rules = scenario === 'small' ? SMALL_RULES : SIZE_RULES;
   const partial = signal?.aborted === true;
   return { ...header(scenario, base, settings, rules, results, warnings), partial, scenario, points: measured };
 }
 
 /** The files of a point go with it: the next one needs the room. */
 async function inOwnDirectory(directory: string, settings: OnceSettings, options: ScenarioOptions): Promise<Once> {
-  const { mkdir, rm } = await import('node:fs/promises');
   await mkdir(directory);
   try {
     return await compareOnce(directory, settings, options);
@@ -162,8 +162,13 @@ export async function chooseTensors(
   const bytes = asked ?? (await fittingBytes(base, wanted, LEAST_MEMORY, LEAST_DISK));
   const warnings =
     bytes < wanted ? [`${formatBytes(wanted)} do not fit here beside what runs already: measured with ${formatBytes(bytes)}.`] : [];
-  if (whole === undefined) return { tensors: equalTensors(bytes, Math.min(DEFAULT_TENSORS, Math.max(1, Math.floor(bytes / 4)))), warnings };
+  if (whole === undefined) return { tensors: equalTensors(bytes, defaultCount(bytes)), warnings };
   return { tensors: bytes === bytesOf(whole) ? whole : scaleTensors(whole, bytes), warnings };
+}
+
+/** More than usual for what would not fit into files of less than 2 GiB, fewer for a handful of bytes. */
+function defaultCount(bytes: number): number {
+  return Math.min(Math.max(DEFAULT_TENSORS, Math.ceil(bytes / 2 ** 30)), Math.max(1, Math.floor(bytes / 4)), 1_000_000);
 }
 
 function findModel(name: string): Model {

@@ -34,6 +34,7 @@ const ROW = {
   laterExtraRssBytes: aNumberOrNull,
   arenaBytes: aNumberOrNull,
   laterArenaBytes: aNumberOrNull,
+  eventLoopDelays: expect.toSatisfy((points: number[][]) => points.length > 0 && points.flat().every((value) => value >= 0)),
 };
 
 describe('bench stall', () => {
@@ -55,6 +56,10 @@ describe('bench stall', () => {
         directory,
       },
       environment: expect.objectContaining({ node: process.version, cores: aNumber, fileSystem: expect.any(String) }),
+      rules: expect.arrayContaining([expect.stringContaining('from outside')]),
+      leftOut: [],
+      warnings: expect.any(Array),
+      partial: false,
     });
     expect(readdirSync(directory)).toEqual([]);
   });
@@ -85,11 +90,12 @@ describe('bench stall', () => {
     [['--sizes', '100'], 'ERR_INVALID_ARGUMENT', 'too few for 200 tensors'],
     [['--sizes', '4GiB', '--tensors', '1'], 'ERR_INVALID_ARGUMENT', 'Use more tensors'],
     [['--sizes', '200TiB', '--tensors', '1000000'], 'ERR_RESOURCES', 'Use smaller sizes'],
+    [['--size', '64MiB', '--sizes', '1MiB'], 'ERR_INVALID_ARGUMENT', 'cannot be used with'],
     [['--sources', 'pinned,molten'], 'ERR_INVALID_ARGUMENT', 'Give a list of pinned'],
     [['--tensors', '0'], 'ERR_INVALID_ARGUMENT', 'Give a whole number'],
     [['--runs', '1.5'], 'ERR_INVALID_ARGUMENT', 'Give a whole number'],
     [['--engine', 'steam'], 'ERR_INVALID_ARGUMENT', 'Allowed choices'],
-    [['--sise', '1MiB'], 'ERR_UNKNOWN_OPTION', 'Did you mean --sizes?'],
+    [['--sise', '1MiB'], 'ERR_UNKNOWN_OPTION', 'Did you mean --size?'],
     [['--dir', '/nowhere/at/all'], 'ERR_NOT_FOUND', 'does not exist'],
   ])('refuses %j', async (args, expected, message) => {
     const { code, error } = await holdfastError(['bench', 'stall', ...args]);

@@ -1,6 +1,7 @@
 /** Runs the built `holdfast` command as users do: as a process of its own. */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -8,6 +9,10 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 export const MAIN = path.join(root, 'dist/cli/main.js');
 
 if (!existsSync(MAIN)) throw new Error(`${MAIN} is not there: run "npm run build:ts" first. "npm test" does.`);
+
+/** Results of benchmarks are kept here, not with the user's. */
+export const STATE = mkdtempSync(path.join(tmpdir(), 'holdfast-state-'));
+process.on('exit', () => rmSync(STATE, { recursive: true, force: true }));
 
 export interface Outcome {
   readonly code: number | null;
@@ -29,7 +34,10 @@ export function holdfast(args: readonly string[], { env = {}, prefix = [], signa
   const { PATH = '', HOLDFAST_ENGINE, HOLDFAST_ADDON } = process.env;
   const inherited = { PATH, ...(HOLDFAST_ENGINE && { HOLDFAST_ENGINE }), ...(HOLDFAST_ADDON && { HOLDFAST_ADDON }) };
   const [program = '', ...rest] = [...prefix, process.execPath, MAIN, ...args];
-  const child = spawn(program, rest, { env: { ...inherited, TZ: 'UTC', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, rest, {
+    env: { ...inherited, TZ: 'UTC', HOLDFAST_STATE: STATE, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

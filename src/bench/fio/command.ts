@@ -23,17 +23,39 @@ const BLOCK_BYTES = 4096;
  */
 export const FIO_ENVIRONMENT = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' };
 
-/** The bytes that fio moves for `bytes`: whole blocks, the same number in every thread. */
-export function fioBytes(bytes: number, { engine, depth }: FioWay): number {
-  const unit = BLOCK_BYTES * (engine === 'threads' ? depth : 1);
-  return Math.ceil(bytes / unit) * unit;
+/** More bytes than asked for that are worth larger blocks. */
+const MOST_EXCESS = 1.01;
+
+interface Layout {
+  readonly jobs: number;
+  /** Of every job: whole blocks, as fio leaves out what is less than one. */
+  readonly each: number;
+  readonly blockBytes: number;
+}
+
+/** The blocks are as large as the way has them, unless they then do not fit into the bytes. */
+function layOut(bytes: number, { engine, blockBytes, depth }: FioWay): Layout {
+  const jobs = engine === 'threads' ? depth : 1;
+  const share = Math.ceil(bytes / jobs);
+  let block = blockBytes;
+  while (block > BLOCK_BYTES && roundUp(share, block) > MOST_EXCESS * share) block /= 2;
+  return { jobs, each: roundUp(share, block), blockBytes: block };
+}
+
+function roundUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit;
+}
+
+/** The bytes that fio moves for `bytes`: at least as many, in whole blocks, the same number in every thread. */
+export function fioBytes(bytes: number, way: FioWay): number {
+  const { jobs, each } = layOut(bytes, way);
+  return jobs * each;
 }
 
 /** The arguments that write `file` anew and make it durable, or read it once from the beginning to the end. */
 export function fioArguments(file: string, bytes: number, way: FioWay, direction: 'write' | 'read'): string[] {
-  const { engine, blockBytes, depth, fixedBuffers } = way;
-  const whole = fioBytes(bytes, way);
-  const each = engine === 'threads' ? whole / depth : whole;
+  const { engine, depth, fixedBuffers } = way;
+  const { each, blockBytes } = layOut(bytes, way);
   const parallel =
     engine === 'threads'
       ? ['--ioengine=psync', '--thread', `--numjobs=${depth}`, `--offset_increment=${each}`]

@@ -74,7 +74,8 @@ export function printSweep(report: SweepReport): void {
     report.scenario === 'many' ? 'Points: number of tensors of the same bytes together' : 'Points: bytes of all tensors together';
   const runs = Math.min(...report.points.map((point) => point.runs));
   const bytes = report.scenario === 'many' ? `, ${formatBytes(report.points[0]?.bytes ?? 0)}` : '';
-  printRest(report, [`${what}${bytes}; ${plural(runs, 'round')}.`, noiseText(report.points), LEGEND]);
+  const notes = new Set(report.points.flatMap(({ rows }) => notesOf(rows)));
+  printRest(report, [`${what}${bytes}; ${plural(runs, 'round')}.`, ...notes, noiseText(report.points), LEGEND]);
 }
 
 const TRAIN_COLUMNS: readonly Column<TrainRow>[] = [
@@ -129,7 +130,10 @@ function printRest({ environment, rules, leftOut, warnings, partial }: ReportHea
   print('');
   for (const text of legend) printParagraph(text);
   if (leftOut.length > 0) print('');
-  for (const { name, why } of leftOut) printParagraph(`Left out: ${name}: ${why}.`);
+  for (const why of new Set(leftOut.map((entry) => entry.why))) {
+    const names = leftOut.filter((entry) => entry.why === why).map(({ name }) => name);
+    printParagraph(`Left out: ${names.join(', ')}: ${why}.`);
+  }
   print('');
   for (const rule of rules) printParagraph(`- ${rule}`);
   print('');
