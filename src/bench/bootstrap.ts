@@ -1,5 +1,6 @@
 /** How far a ratio of medians could be off by chance: percentile bootstrap. Pure, and the same for the same seed. */
 import type { Noise } from './report.js';
+import { seededRandom } from './seeded.js';
 
 export interface BootstrapOptions {
   /** How often the measurements are drawn again. */
@@ -21,13 +22,13 @@ export function bootstrapInterval(
   statistic: (medians: readonly number[]) => number,
   { resamples = 10_000, seed = 1 }: BootstrapOptions = {},
 ): Noise {
-  const random = randomIntegers(seed);
+  const random = seededRandom(seed);
   const drawn = lists.map((list) => new Float64Array(list.length));
   const values: number[] = [];
   for (let i = 0; i < resamples; i++) {
     for (const [which, list] of lists.entries()) {
       const target = drawn[which] as Float64Array;
-      for (let at = 0; at < list.length; at++) target[at] = list[random(list.length)] as number;
+      for (let at = 0; at < list.length; at++) target[at] = list[Math.floor(random() * list.length)] as number;
     }
     values.push(statistic(drawn.map(medianInPlace)));
   }
@@ -40,15 +41,4 @@ function medianInPlace(values: Float64Array): number {
   values.sort();
   const upper = values[values.length >> 1] as number;
   return values.length % 2 === 1 ? upper : ((values[(values.length >> 1) - 1] as number) + upper) / 2;
-}
-
-/** Whole numbers from 0 to below a bound (mulberry32). */
-function randomIntegers(seed: number): (below: number) => number {
-  let state = seed | 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let x = Math.imul(state ^ (state >>> 15), 1 | state);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return Math.floor((((x ^ (x >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
 }

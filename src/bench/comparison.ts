@@ -1,6 +1,6 @@
 /** From the runs of a set of rounds to its rows, ratios and noise. */
 import type { Contender, Measured } from './contender.js';
-import { ratioInterval } from './noise.js';
+import { noiseBetween } from './noise.js';
 import type { Comparison, Noise, Row } from './report.js';
 import { median, summary } from './stats.js';
 
@@ -30,7 +30,7 @@ function noiseOf(measured: ReadonlyMap<Contender, readonly Measured[]>): Noise |
   for (const [{ kind }, list] of measured) {
     if (kind !== 'limit') continue;
     const seconds = list.map((run) => run.seconds);
-    return ratioInterval(
+    return noiseBetween(
       seconds.filter((_, i) => i % 2 === 0),
       seconds.filter((_, i) => i % 2 === 1),
     );

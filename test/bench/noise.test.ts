@@ -2,22 +2,22 @@
 import { describe, expect, test } from 'vitest';
 import { toComparison } from '../../src/bench/comparison.js';
 import type { Contender, Measured } from '../../src/bench/contender.js';
-import { ratioInterval, withinNoise } from '../../src/bench/noise.js';
+import { noiseBetween, withinNoise } from '../../src/bench/noise.js';
 import type { RowKind } from '../../src/bench/report.js';
 import { seededRandom } from '../../src/bench/seeded.js';
 import { summarizeTraining } from '../../src/bench/train/train.js';
 
 describe('the interval of a ratio', () => {
   test('is a point where nothing varies', () => {
-    expect(ratioInterval([2, 2, 2], [1, 1, 1])).toEqual({ low: 2, high: 2 });
+    expect(noiseBetween([2, 2, 2], [1, 1, 1])).toEqual({ low: 2, high: 2 });
   });
 
   test('is the same every time, and holds the true ratio', () => {
     const random = seededRandom(3);
     const draw = (mean: number) => Array.from({ length: 40 }, () => mean * (0.8 + 0.4 * random()));
     const [a, b] = [draw(3), draw(2)];
-    const interval = ratioInterval(a, b);
-    expect(ratioInterval(a, b)).toEqual(interval);
+    const interval = noiseBetween(a, b);
+    expect(noiseBetween(a, b)).toEqual(interval);
     const { low = 0, high = 0 } = interval ?? {};
     expect(low).toBeLessThan(1.5);
     expect(high).toBeGreaterThan(1.5);
@@ -29,15 +29,15 @@ describe('the interval of a ratio', () => {
     const random = seededRandom(4);
     const width = (length: number) => {
       const draw = () => Array.from({ length }, () => 1 + random());
-      const { low = 0, high = 0 } = ratioInterval(draw(), draw()) ?? {};
+      const { low = 0, high = 0 } = noiseBetween(draw(), draw()) ?? {};
       return high - low;
     };
     expect(width(200)).toBeLessThan(width(8));
   });
 
   test('is known of two runs at least', () => {
-    expect(ratioInterval([1], [1, 2])).toBeNull();
-    expect(ratioInterval([], [])).toBeNull();
+    expect(noiseBetween([1], [1, 2])).toBeNull();
+    expect(noiseBetween([], [])).toBeNull();
   });
 
   test('counts in both directions', () => {

@@ -5,7 +5,7 @@ import { toHoldfastError } from '../../engine/system-error.js';
 import { HoldfastError } from '../../errors.js';
 import { describeEnvironment } from '../environment.js';
 import { receiveFailure } from '../messages.js';
-import { ratioInterval } from '../noise.js';
+import { noiseBetween } from '../noise.js';
 import type { RowKind, TrainReport, TrainRow } from '../report.js';
 import { assertDisk, assertMemory } from '../room.js';
 import { TRAIN_RULES } from '../rules.js';
@@ -76,7 +76,7 @@ export function summarizeTraining(rounds: readonly TrainRound[]): Pick<TrainRepo
       seconds,
     };
   });
-  return { runs: rounds.length, aloneStepsPerSecond: median([...alone, ...again]), noise: ratioInterval(alone, again), rows };
+  return { runs: rounds.length, aloneStepsPerSecond: median([...alone, ...again]), noise: noiseBetween(alone, again), rows };
 }
 
 interface Found {
