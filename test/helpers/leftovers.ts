@@ -13,23 +13,19 @@ export function checkpoints(directory: string): string[] {
     .sort();
 }
 
-/** What the addon holds in this process; zeros where there is none. */
-export function nativeStats(): NativeStats {
+/** What the addon holds in this process for something that goes on; zeros where there is none. */
+export function nativeStats(): Omit<NativeStats, 'spareStagingBytes'> {
   const { addon } = loadNative();
-  return (
-    addon?.stats() ?? {
-      pins: 0,
-      writers: 0,
-      readers: 0,
-      abortTokens: 0,
-      stagingBytes: 0,
-      spareStagingBytes: 0,
-      arenas: 0,
-      arenaBytes: 0,
-      mappedBytes: 0,
-      threads: 0,
-    }
-  );
+  if (addon === undefined) {
+    return { pins: 0, writers: 0, readers: 0, abortTokens: 0, stagingBytes: 0, arenas: 0, arenaBytes: 0, mappedBytes: 0, threads: 0 };
+  }
+  const { spareStagingBytes: _, ...held } = addon.stats();
+  return held;
+}
+
+/** What it keeps for later transfers. */
+export function spareStagingBytes(): number {
+  return loadNative().addon?.stats().spareStagingBytes ?? 0;
 }
 
 /** Open descriptors and threads of this process. */

@@ -6,7 +6,7 @@ import { keep } from '../../src/policy/retention.js';
 import { workersOf } from '../../src/saver/pool.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';
-import { nativeStats, processFigures, until } from '../helpers/leftovers.js';
+import { nativeStats, processFigures, spareStagingBytes, until } from '../helpers/leftovers.js';
 import { openManager } from '../helpers/manager.js';
 import { chunks } from '../helpers/streams.js';
 
@@ -53,6 +53,7 @@ describe.skipIf(process.platform !== 'linux').each(ENGINES)('no growth, %s engin
     expect([committed > 0, cancelled > 0, failed > 0]).toEqual([true, true, true]);
     expect(nativeStats()).toEqual(before.stats);
     expect(nativeStats()).toMatchObject({ pins: 0, writers: 0, readers: 0, stagingBytes: before.stats.stagingBytes });
+    expect(spareStagingBytes()).toBeLessThanOrEqual(72 << 20);
     expect(workersOf(0)).toHaveLength(1);
     // Node.js opens descriptors of its own now and then, such as for its thread pool.
     expect(processFigures().descriptors).toBeLessThanOrEqual(before.figures.descriptors + 2);
