@@ -63,9 +63,10 @@ const TERMINATE = `
     await worker.terminate();
     slowest = Math.max(slowest, performance.now() - started);
   }
-  // Native threads let go of the last things in their own time.
-  for (let i = 0; i < 100 && Object.values(addon?.stats() ?? {}).some((count) => count > 0); i++) await new Promise((resolve) => setTimeout(resolve, 20));
-  console.log(JSON.stringify({ held: Object.values(addon?.stats() ?? {}).filter((count) => count > 0).length, slowestMs: Math.round(slowest) }));
+  // Native threads let go of the last things in their own time. Spare memory is for the next transfer.
+  const holding = () => Object.entries(addon?.stats() ?? {}).filter(([name, count]) => name !== 'spareStagingBytes' && count > 0).length;
+  for (let i = 0; i < 100 && holding() > 0; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+  console.log(JSON.stringify({ held: holding(), slowestMs: Math.round(slowest) }));
 `;
 
 describe.each(ENGINES)('ended from inside, %s engine', (engine) => {
