@@ -21,11 +21,16 @@ export async function discardTemporary(directory: string, temporary: string): Pr
   return true;
 }
 
+/** Renames the checkpoint away, makes that durable, and removes it. Throws like {@link buryCheckpoint}. */
+export async function removeCheckpoint(directory: string, entry: GoodEntry): Promise<void> {
+  await removeGraves(directory, [await buryCheckpoint(directory, entry)]);
+}
+
 /**
- * Renames the checkpoint away, makes that durable, and removes it. One that holds files which its manifest does not list is
+ * Renames the checkpoint away; gives what is to be removed. One that holds files which its manifest does not list is
  * left alone: they are somebody's. Throws `ERR_INVALID_ARGUMENT` naming them.
  */
-export async function removeCheckpoint(directory: string, { info: { name }, manifest }: GoodEntry): Promise<void> {
+export async function buryCheckpoint(directory: string, { info: { name }, manifest }: GoodEntry): Promise<string> {
   const listed = new Set([MANIFEST_NAME, ...manifest.files.map((file) => file.name)]);
   const foreign = (await listDirectory(path.join(directory, name))).filter((entry) => !listed.has(entry.name));
   if (foreign.length > 0) {
@@ -36,7 +41,13 @@ export async function removeCheckpoint(directory: string, { info: { name }, mani
   }
   const grave = path.join(directory, temporaryName(`${TEMPORARY_PREFIX}delete-`));
   await rename(path.join(directory, name), grave);
+  return grave;
+}
+
+/** Removes what was renamed away. */
+export async function removeGraves(directory: string, graves: readonly string[]): Promise<void> {
+  if (graves.length === 0) return;
   // Without this a crash could bring the name back while some of its files are gone already.
   await syncDirectory(directory);
-  await removeTree(grave);
+  for (const grave of graves) await removeTree(grave);
 }

@@ -149,7 +149,7 @@ export async function runSave(
   let acknowledged = Number.NaN;
   let written: Written;
   try {
-    written = await writeInWorker({
+    const result = await writeInWorker({
       ...settings,
       directory,
       temporary: temporaryName(TEMPORARY_PREFIX),
@@ -171,6 +171,8 @@ export async function runSave(
         onProgress({ phase: 'done', bytes, totalBytes: bytes });
       },
     });
+    written = result.written;
+    core.queue.keepBusy(result.tidied);
   } finally {
     snapshot.release();
   }

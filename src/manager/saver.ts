@@ -93,9 +93,10 @@ export class Saver {
     return pending;
   }
 
-  /** Waits for everything accepted so far. */
+  /** Waits for everything accepted so far, and until what retention removed is gone. */
   async flush(): Promise<void> {
     await Promise.allSettled([...this.inFlight.keys()].map(({ outcome }) => outcome));
+    await this.context.core.queue.tidied();
   }
 
   /** Waits for everything accepted so far; after `deadlineMs` takes back what is left, and gives its steps. */

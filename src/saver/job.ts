@@ -60,6 +60,10 @@ export type FromWorker =
   | { readonly type: 'ready'; readonly sequence: number }
   /** The checkpoint is durable. */
   | { readonly type: 'committed'; readonly name: string }
+  /** Links, registry and retention are done as well; what was renamed away is being removed. */
+  | { readonly type: 'settled'; readonly written: Written }
+  /** It was not. */
+  | { readonly type: 'unremoved'; readonly reason: string }
   /** The good checkpoints, oldest first, and the best: retention is asked for. Rules are functions, which stay with their thread. */
   | { readonly type: 'survey'; readonly entries: readonly PolicyEntry[]; readonly best: string | undefined };
 
@@ -73,7 +77,8 @@ export interface Written {
   readonly warnings: readonly string[];
 }
 
-export type SaveReply = { readonly written: Written } | { readonly error: PostedError };
+/** Without an error the save was `settled`. */
+export type SaveReply = { readonly error?: PostedError };
 
 /** An error on its way between threads, where classes get lost. */
 export interface PostedError {

@@ -91,6 +91,7 @@ export class QueuedSave<T> implements Queued {
 export class SaveQueue {
   private saves: Queued[] = [];
   private running = false;
+  private tidying: Promise<void> = Promise.resolve();
   private watchers: (() => void)[] = [];
 
   /** How many are in flight. */
@@ -105,6 +106,16 @@ export class SaveQueue {
     if (begin === 'now') void this.pump();
     else setImmediate(() => this.pump());
     return save;
+  }
+
+  /** What a settled save still does: the next one waits for it. It never rejects. */
+  keepBusy(tidying: Promise<void>): void {
+    this.tidying = tidying;
+  }
+
+  /** Resolves when the saves that are settled do nothing any more. */
+  tidied(): Promise<void> {
+    return this.tidying;
   }
 
   remove(save: Queued): void {
@@ -129,7 +140,10 @@ export class SaveQueue {
   private async pump(): Promise<void> {
     if (this.running) return;
     this.running = true;
-    for (let next = this.saves[0]; next !== undefined; next = this.saves[0]) await next.run();
+    for (let next = this.saves[0]; next !== undefined; next = this.saves[0]) {
+      await next.run();
+      await this.tidying;
+    }
     this.running = false;
   }
 }

@@ -5,7 +5,7 @@
 import type { CatalogEntry, GoodEntry } from '../catalog/checkpoint.js';
 import { pointLink } from '../catalog/links.js';
 import { writeRegistry } from '../catalog/registry.js';
-import { removeCheckpoint } from '../catalog/remove.js';
+import { buryCheckpoint } from '../catalog/remove.js';
 import { summarize, toPolicyEntry } from '../catalog/summary.js';
 import type { Inbox } from './inbox.js';
 import type { SaveJob } from './job.js';
@@ -13,6 +13,8 @@ import type { SaveJob } from './job.js';
 export interface Settled {
   /** Names of checkpoints that retention removed. */
   readonly removed: readonly string[];
+  /** Where they are now: their files are still to be removed ({@link removeGraves}), which takes longer than all of this. */
+  readonly graves: readonly string[];
   readonly warnings: readonly string[];
 }
 
@@ -24,6 +26,7 @@ export async function settle(
 ): Promise<Settled> {
   const warnings: string[] = [];
   const removed: string[] = [];
+  const graves: string[] = [];
   const attempt = async (what: string, work: () => Promise<void>) => {
     try {
       await work();
@@ -41,12 +44,12 @@ export async function settle(
     warnings.push(...answer.warnings);
     for (const name of answer.names) {
       await attempt(`remove ${name}`, async () => {
-        await removeCheckpoint(directory, byName.get(name) as GoodEntry);
+        graves.push(await buryCheckpoint(directory, byName.get(name) as GoodEntry));
         removed.push(name);
       });
     }
     const left = entries.filter(({ info }) => !removed.includes(info.name));
     await attempt('write registry.json', () => writeRegistry(directory, { runId: record.runId, highestSequence: sequence }, left));
   });
-  return { removed, warnings };
+  return { removed, graves, warnings };
 }

@@ -14,7 +14,8 @@ export default async function run(job: SaveJob): Promise<SaveReply> {
   try {
     const engine = selectEngine(job.engine);
     if (job.nice > 0) engine.lowerPriority(job.nice);
-    return { written: await writeCheckpoint(job, engine, new Inbox(job.port, engine)) };
+    await writeCheckpoint(job, engine, new Inbox(job.port, engine));
+    return {};
   } catch (error) {
     return { error: postError(toHoldfastError(error, 'write the checkpoint')) };
   } finally {

@@ -4,6 +4,7 @@ import type { CatalogEntry } from '../catalog/checkpoint.js';
 import { ManifestCache } from '../catalog/manifest-cache.js';
 import { type PersistFile, persistCheckpoint } from '../catalog/persist.js';
 import { publishCheckpoint } from '../catalog/publish.js';
+import { removeGraves } from '../catalog/remove.js';
 import { scanDirectory } from '../catalog/scan.js';
 import type { Segment } from '../catalog/write-files.js';
 import type { Engine } from '../engine/contract.js';
@@ -11,8 +12,9 @@ import { throwIfAborted, untilAborted } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import type { Manifest } from '../format/manifest.js';
 import type { TensorEntry } from '../format/safetensors.js';
+import { textOf } from './harmlessly.js';
 import type { Inbox } from './inbox.js';
-import type { JobFile, SaveJob, Written } from './job.js';
+import type { JobFile, SaveJob } from './job.js';
 import { knowHead } from './known-heads.js';
 import { settle } from './settle.js';
 
@@ -21,7 +23,7 @@ const caches = new Map<string, ManifestCache>();
 const MAX_CACHES = 8;
 
 /** Writes, asks, publishes, tidies up. Throws what keeps the checkpoint from coming to be; what fails after that is a warning. */
-export async function writeCheckpoint(job: SaveJob, engine: Engine, inbox: Inbox): Promise<Written> {
+export async function writeCheckpoint(job: SaveJob, engine: Engine, inbox: Inbox): Promise<void> {
   const started = performance.now();
   const { directory, temporary, name } = job;
   const { scan, remember } = scannerOf(directory);
@@ -52,9 +54,11 @@ export async function writeCheckpoint(job: SaveJob, engine: Engine, inbox: Inbox
   const committed = performance.now();
   inbox.tell({ type: 'committed', name: published });
   await remember(published, persisted.manifest);
-  const { removed, warnings } = await settle(job, sequence, scan, inbox);
+  const { removed, graves, warnings } = await settle(job, sequence, scan, inbox);
   const seconds = { persist: (sealed - started) / 1000, commit: (committed - asked) / 1000 };
-  return { name: published, sequence, persisted: persisted.figures, seconds, removed, warnings };
+  inbox.tell({ type: 'settled', written: { name: published, sequence, persisted: persisted.figures, seconds, removed, warnings } });
+  // A file system may take as long for this as for the writing: nobody waits for it but the next save.
+  await removeGraves(directory, graves).catch((error: unknown) => inbox.tell({ type: 'unremoved', reason: textOf(error) }));
 }
 
 function toFile(file: JobFile, engine: Engine, inbox: Inbox): PersistFile {

@@ -7,13 +7,23 @@ import type { SmallFile } from '../catalog/write-files.js';
 import type { DirectIo, Engine } from '../engine/contract.js';
 import type { Progress } from '../engine/progress.js';
 import { abortError, throwIfAborted } from '../engine/system-error.js';
+import { HoldfastError } from '../errors.js';
 import type { LaidOutFile } from '../format/layout.js';
 import type { TensorEntry } from '../format/safetensors.js';
 import type { Monitor } from '../policy/best.js';
 import type { PolicyEntry } from '../policy/entry.js';
 import type { CapturedFile, Snapshot } from '../snapshot/snapshot.js';
 import { harmlessly, textOf } from './harmlessly.js';
-import { type FromWorker, type JobFile, type JobSegment, receiveError, type SaveJob, type ToWorker, type Written } from './job.js';
+import {
+  type FromWorker,
+  type JobFile,
+  type JobSegment,
+  receiveError,
+  type SaveJob,
+  type SaveReply,
+  type ToWorker,
+  type Written,
+} from './job.js';
 import { type OutgoingStream, OutgoingStreams } from './outgoing.js';
 import { runInWorker } from './pool.js';
 import { takeBack } from './take-back.js';
@@ -52,18 +62,32 @@ export interface WriteRequest {
   readonly onCommitted: () => void;
 }
 
+/** A checkpoint, and what is still being done for it. */
+export interface WrittenCheckpoint {
+  readonly written: Written;
+  /** Resolves when what retention removed is gone from the disk as well. Never rejects. */
+  readonly tidied: Promise<void>;
+}
+
 /**
  * Writes the snapshot and makes it a checkpoint. When it rejects there is none, and what was written is gone; either way no thread
  * reads the snapshot any more.
  */
-export async function writeInWorker(request: WriteRequest): Promise<Written> {
+export async function writeInWorker(request: WriteRequest): Promise<WrittenCheckpoint> {
   throwIfAborted(request.signal, 'The save');
   const { port1, port2 } = new MessageChannel();
   const dialogue = new Dialogue(request, port1);
+  const finished = finish(dialogue, request, runInWorker(dialogue.jobFor(port2), [port2]));
+  const written = await Promise.race([dialogue.settled, finished]);
+  return { written, tidied: finished.then(() => {}) };
+}
+
+/** Waits for the worker to be done. Gives the checkpoint, or rejects if there is none. */
+async function finish(dialogue: Dialogue, request: WriteRequest, running: Promise<SaveReply>): Promise<Written> {
   try {
-    const reply = await runInWorker(dialogue.jobFor(port2), [port2]);
-    if ('written' in reply) return reply.written;
-    throw dialogue.whyNot(receiveError(reply.error));
+    const { error } = await running;
+    if (error !== undefined) throw dialogue.whyNot(receiveError(error));
+    return dialogue.settlement();
   } catch (error) {
     const committed = dialogue.drain();
     // The error that made the save fail is the one to report, whatever becomes of the leftovers.
@@ -90,6 +114,10 @@ function hasDied(error: unknown): boolean {
 class Dialogue {
   /** The sequence of the checkpoint, once the worker was told to publish it: from there on it may exist. */
   publishing: number | undefined;
+  /** Resolves when the worker says that everything but removing files is done. */
+  readonly settled: Promise<Written>;
+  private settle: (written: Written) => void = () => {};
+  private written: Written | undefined;
   private committed: string | undefined;
   private failure: Error | undefined;
   private readonly outgoing: OutgoingStreams;
@@ -104,6 +132,9 @@ class Dialogue {
     private readonly request: WriteRequest,
     private readonly port: MessagePort,
   ) {
+    this.settled = new Promise((resolve) => {
+      this.settle = resolve;
+    });
     const { files, streams } = toJobFiles(request);
     this.files = files;
     this.asked = request.snapshot.isPinned;
@@ -127,11 +158,26 @@ class Dialogue {
     return signal.aborted && said.code === 'ERR_ABORTED' ? abortError(signal, 'The save') : said;
   }
 
-  /** Hears what a worker that died had still said; gives the checkpoint if it was durable by then. */
-  drain(): Written | undefined {
+  /** What a worker that is done has said: its answer may come before it. */
+  settlement(): Written {
+    this.hearAll();
+    if (this.written !== undefined) return this.written;
+    throw new HoldfastError(
+      'ERR_INTERNAL',
+      'The worker that wrote the checkpoint did not say so. This is a defect in holdfast: please report it.',
+    );
+  }
+
+  private hearAll(): void {
     for (let next = receiveMessageOnPort(this.port); next !== undefined; next = receiveMessageOnPort(this.port)) {
       this.hear((next as { readonly message: FromWorker }).message);
     }
+  }
+
+  /** Hears what a worker that died had still said; gives the checkpoint if it was durable by then. */
+  drain(): Written | undefined {
+    this.hearAll();
+    if (this.written !== undefined) return this.written;
     if (this.committed === undefined || this.publishing === undefined) return undefined;
     return {
       name: this.committed,
@@ -168,6 +214,13 @@ class Dialogue {
       case 'committed':
         this.committed = message.name;
         harmlessly('What is told of a commit', () => request.onCommitted());
+        break;
+      case 'settled':
+        this.written = message.written;
+        this.settle(message.written);
+        break;
+      case 'unremoved':
+        process.emitWarning(`Files of a checkpoint that retention removed are still there: ${message.reason}`, 'HoldfastWarning');
         break;
       case 'survey':
         this.tell({ type: 'remove', ...this.retain(message.entries, message.best) });
