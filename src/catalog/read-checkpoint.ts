@@ -56,12 +56,13 @@ export interface ReadFile {
 export async function readCheckpoint(directory: string, manifest: Manifest, options: ReadCheckpointOptions): Promise<ReadFile[]> {
   const opened = await openFiles(directory, manifest.files, options);
   try {
+    const targets = chooseTargets(manifest, options.load);
     const progress = new ReadProgress(path.basename(directory), opened, options.load === undefined ? 'verify' : 'read');
     const tasks = opened.map(({ file, reader }) => async (signal: AbortSignal): Promise<ReadFile> => {
       throwIfAborted(signal, 'The read');
       if (reader instanceof HoldfastError) return { file, problems: [toProblem(reader, file.name)], tensors: new Map() };
       progress.begin(file, reader);
-      return readFile(directory, file, reader, { ...options, signal }).finally(() => progress.end(file));
+      return readFile(directory, file, reader, targets, { ...options, signal }).finally(() => progress.end(file));
     });
     return await withProgress(
       options.onProgress,
@@ -107,12 +108,36 @@ class ReadProgress {
   }
 }
 
-async function readFile(directory: string, file: ManifestFile, reader: FileReader, options: ReadCheckpointOptions): Promise<ReadFile> {
+/** Gives the memory of a tensor. */
+type Targets = (file: ManifestFile, tensor: ManifestTensor) => MemoryRange;
+
+/** The caller's memory is asked for and compared before the first byte goes into any of it; new memory is made when a file's turn comes. */
+function chooseTargets({ files }: Manifest, load: LoadOptions | undefined): Targets {
+  const chosen = new Map<ManifestTensor, MemoryRange>();
+  if (load?.choose !== undefined) {
+    for (const file of files) {
+      for (const tensor of file.tensors ?? []) {
+        const what = wantedTensor(file, tensor);
+        if (load.wanted === undefined || load.wanted(what)) chosen.set(tensor, memoryFor(what, load.choose));
+      }
+    }
+    assertDisjoint([...chosen].map(([{ name }, range]) => ({ name, range })));
+  }
+  return (file, tensor) => chosen.get(tensor) ?? memoryFor(wantedTensor(file, tensor), undefined);
+}
+
+async function readFile(
+  directory: string,
+  file: ManifestFile,
+  reader: FileReader,
+  targets: Targets,
+  options: ReadCheckpointOptions,
+): Promise<ReadFile> {
   const checkpoint = path.basename(directory);
   const { load, signal } = options;
   try {
-    if (load?.wanted !== undefined && isTensorFile(file)) return await readWanted(file, reader, load, signal);
-    const plan = planSpans(file, load);
+    if (load?.wanted !== undefined && isTensorFile(file)) return await readWanted(file, reader, load.wanted, targets, signal);
+    const plan = planSpans(file, load === undefined ? undefined : targets);
     const digest = await reader.read({ chunkBytes: file.chunkBytes, spans: plan.spans, signal });
     const problems = checkDigest(file, digest);
     if (problems.length > 0) return { file, problems, tensors: new Map() };
@@ -125,23 +150,28 @@ async function readFile(directory: string, file: ManifestFile, reader: FileReade
 }
 
 /** Only some of the tensors: each with its own checksum, and the head with those of its chunks. */
-async function readWanted(file: ManifestFile, reader: FileReader, load: LoadOptions, signal: AbortSignal | undefined): Promise<ReadFile> {
+async function readWanted(
+  file: ManifestFile,
+  reader: FileReader,
+  wanted: (tensor: WantedTensor) => boolean,
+  targets: Targets,
+  signal: AbortSignal | undefined,
+): Promise<ReadFile> {
   const listed = file.tensors ?? [];
   const tensors = new Map<string, RestoredTensor>();
-  const runs = runsOf(listed, (i) => load.wanted?.(wantedTensor(file, listed[i] as ManifestTensor)) === true);
+  const runs = runsOf(listed, (i) => wanted(wantedTensor(file, listed[i] as ManifestTensor)));
   if (runs.length === 0) return { file, problems: [], tensors };
   const { header, entries } = await readHead(file, reader, signal);
-  const targets = new Map<number, MemoryRange>();
+  const ranges = new Map<number, MemoryRange>();
   for (const { first, count } of runs) {
-    for (let i = first; i < first + count; i++) targets.set(i, memoryFor(wantedTensor(file, listed[i] as ManifestTensor), load.choose));
+    for (let i = first; i < first + count; i++) ranges.set(i, targets(file, listed[i] as ManifestTensor));
   }
-  assertDisjoint([...targets].map(([i, range]) => ({ name: (listed[i] as ManifestTensor).name, range })));
   for (const { first, count } of runs) {
-    const destinations = Array.from({ length: count }, (_, i) => targets.get(first + i));
+    const destinations = Array.from({ length: count }, (_, i) => ranges.get(first + i));
     const problems = await readTensors(file, reader, first, destinations, signal);
     if (problems.length > 0) return { file, problems, tensors: new Map() };
   }
-  for (const [i, range] of targets) {
+  for (const [i, range] of ranges) {
     const entry = entries[i] as TensorEntry;
     tensors.set(entry.name, restoredAt(entry, range));
   }
@@ -160,12 +190,11 @@ interface SpanPlan {
   readonly targets: readonly MemoryRange[];
 }
 
-function planSpans(file: ManifestFile, load: LoadOptions | undefined): SpanPlan {
+function planSpans(file: ManifestFile, memory: Targets | undefined): SpanPlan {
   const tensors = file.tensors ?? [];
   const headBytes = headBytesOf(file);
-  const head = headBytes <= mostHeadBytes(file, load !== undefined) ? new Uint8Array(headBytes) : undefined;
-  const targets = load === undefined ? [] : tensors.map((tensor) => memoryFor(wantedTensor(file, tensor), load.choose));
-  assertDisjoint(targets.map((range, i) => ({ name: (tensors[i] as ManifestTensor).name, range })));
+  const head = headBytes <= mostHeadBytes(file, memory !== undefined) ? new Uint8Array(headBytes) : undefined;
+  const targets = memory === undefined ? [] : tensors.map((tensor) => memory(file, tensor));
   const into = head && { buffer: head.buffer, byteOffset: 0, byteLength: headBytes };
   return { spans: [{ bytes: headBytes, into }, ...tensors.map(({ bytes }, i) => ({ bytes, into: targets[i] }))], head, targets };
 }

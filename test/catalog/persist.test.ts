@@ -21,12 +21,18 @@ function fileOf(engine: Engine, expected: readonly number[] = []): PersistFile {
   return { ...plan, ...factsOfHead(plan, crc32c), segments: [{ kind: 'memory', held }], expected: Float64Array.from(expected) };
 }
 
-function persist(directory: string, engine: Engine, options: Partial<PersistOptions>, expected?: readonly number[]) {
+function persist(
+  directory: string,
+  engine: Engine,
+  options: Partial<PersistOptions>,
+  expected?: readonly number[],
+  file = fileOf(engine, expected),
+) {
   return persistCheckpoint(
     {
       directory,
       temporary: '.tmp-here',
-      files: [fileOf(engine, expected)],
+      files: [file],
       smallFiles: [],
       record: { runId: '01234567-89ab-cdef-0123-456789abcdef', sequence: 1, contents: 'full', step: 1, metrics: {}, software: {} },
     },
@@ -49,6 +55,15 @@ describe.each(ENGINES)('persisting with the %s engine', (name) => {
     const refused = await rejection(persist(directory, engine, { verifyWrites: true, onProgress }), 'ERR_CHECKSUM');
     expect(refused.tensors).toEqual(['x']);
     expect(readdirSync(path.join(directory, '.tmp-here'))).toEqual(['model.safetensors']);
+  });
+
+  test('refuses a head that is not the one that was found to be good', async () => {
+    const directory = freshDirectory();
+    const file = fileOf(engine);
+    const head = Uint8Array.from(file.head);
+    head[20] = (head[20] as number) ^ 1;
+    const refused = await rejection(persist(directory, engine, {}, [], { ...file, head }), 'ERR_SOURCE_CHANGED');
+    expect(refused.file).toBe('model.safetensors');
   });
 
   test('compares what it wrote with the checksum of the snapshot', async () => {

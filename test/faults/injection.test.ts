@@ -68,7 +68,9 @@ async function injectOnce(engine: string, calls: string, error: string, times: s
     .map((line) => JSON.parse(line) as Line);
   // It surfaced: as a typed error, or as a warning where the checkpoint was durable already.
   const surfaced = lines.filter(({ failed, warnings = [] }) => failed !== undefined || warnings.length > 0);
-  expect(surfaced.length, label).toBeGreaterThan(0);
+  // Files of a checkpoint that is not there any more are removed when the save has been acknowledged.
+  const behind = stderr.includes('HoldfastWarning: Files of a checkpoint that retention removed are still there');
+  expect(surfaced.length + Number(behind), label).toBeGreaterThan(0);
   for (const { failed, isHoldfastError, message } of surfaced) {
     if (failed === undefined) continue;
     expect([failed, isHoldfastError], label).toEqual([expect.stringMatching(/^ERR_(IO|NO_SPACE|READ_ONLY_FILE_SYSTEM)$/), true]);

@@ -95,6 +95,32 @@ describe('SaveQueue', () => {
     await third.outcome;
   });
 
+  test('what a settled save still does is waited for by the next, and by those who ask', async () => {
+    const queue = new SaveQueue();
+    const tidying = deferred();
+    const origin = { owner: queue, replaceable: false };
+    const first = queue.add(
+      async () => queue.keepBusy(tidying.promise),
+      origin,
+      () => {},
+    );
+    await first.outcome;
+    const done: string[] = [];
+    void queue.tidied().then(() => done.push('tidied'));
+    const second = queue.add(
+      async () => {
+        done.push('second');
+      },
+      origin,
+      () => {},
+    );
+    await turns(3);
+    expect([done, queue.length]).toEqual([[], 1]);
+    tidying.resolve();
+    await second.outcome;
+    expect(done).toEqual(['tidied', 'second']);
+  });
+
   test('a failure that nobody listens to is no unhandled rejection', async () => {
     const queue = new SaveQueue();
     const unhandled: unknown[] = [];
