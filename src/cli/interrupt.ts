@@ -1,6 +1,8 @@
 /** Ctrl-C: the work under way is told to stop; whoever presses twice is not kept waiting. */
 
 const NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
+/** npx and the like pass on a signal that the terminal has sent to everybody already: what comes this soon is no second press. */
+const SAME_PRESS_MS = 1000;
 
 export interface Interrupt {
   readonly signal: AbortSignal;
@@ -13,8 +15,11 @@ export interface Interrupt {
 export function listenForInterrupt(): Interrupt {
   const controller = new AbortController();
   let code: number | undefined;
+  let pressed = 0;
   const listener = (name: NodeJS.Signals) => {
+    if (code !== undefined && performance.now() - pressed < SAME_PRESS_MS) return;
     if (code !== undefined) process.exit(code);
+    pressed = performance.now();
     code = 128 + NUMBERS[name as keyof typeof NUMBERS];
     controller.abort(name);
   };

@@ -265,7 +265,7 @@ describe('Ctrl-C', () => {
   ] as const)('%s later: the whole rounds until then are printed, and nothing is left', async (signal, expected) => {
     const directory = freshDirectory();
     const args = ['bench', 'small', '--size', '1KiB', '--runs', '1000000', '--dir', directory, '--json'];
-    const { code, stdout, stderr } = await holdfast(args, { signal, signalAfterMs: 6000 });
+    const { code, stdout, stderr } = await holdfast(args, { signal, signalAfterMs: 6000, signalTwice: true });
     expect({ code, stderr }).toEqual({ code: expected, stderr: '' });
     const report = JSON.parse(stdout) as Report;
     expect(report).toMatchObject({ partial: true, points: [{ bytes: 1024 }] });

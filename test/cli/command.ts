@@ -27,10 +27,15 @@ export interface RunOptions {
   readonly signal?: NodeJS.Signals;
   /** When to send it, from the start of the process. */
   readonly signalAfterMs?: number;
+  /** And once more at once, as npx does. */
+  readonly signalTwice?: boolean;
 }
 
 /** Runs `holdfast ...args` with a fixed environment: no colours, no terminal, UTC. */
-export function holdfast(args: readonly string[], { env = {}, prefix = [], signal, signalAfterMs = 0 }: RunOptions = {}): Promise<Outcome> {
+export function holdfast(
+  args: readonly string[],
+  { env = {}, prefix = [], signal, signalAfterMs = 0, signalTwice = false }: RunOptions = {},
+): Promise<Outcome> {
   const { PATH = '', HOLDFAST_ENGINE, HOLDFAST_ADDON } = process.env;
   const inherited = { PATH, ...(HOLDFAST_ENGINE && { HOLDFAST_ENGINE }), ...(HOLDFAST_ADDON && { HOLDFAST_ADDON }) };
   const [program = '', ...rest] = [...prefix, process.execPath, MAIN, ...args];
@@ -47,6 +52,7 @@ export function holdfast(args: readonly string[], { env = {}, prefix = [], signa
     stderr += text;
   });
   if (signal !== undefined) setTimeout(() => child.kill(signal), signalAfterMs);
+  if (signal !== undefined && signalTwice) setTimeout(() => child.kill(signal), signalAfterMs + 20);
   return new Promise((resolve, reject) => {
     child.on('error', reject).on('close', (code) => resolve({ code, stdout, stderr }));
   });

@@ -58,7 +58,7 @@ export function fioArguments(file: string, bytes: number, way: FioWay, direction
   const { each, blockBytes } = layOut(bytes, way);
   const parallel =
     engine === 'threads'
-      ? ['--ioengine=psync', '--thread', `--numjobs=${depth}`, `--offset_increment=${each}`]
+      ? ['--ioengine=psync', `--numjobs=${depth}`, `--offset_increment=${each}`]
       : ['--ioengine=io_uring', `--iodepth=${depth}`, ...(fixedBuffers === true ? ['--fixedbufs=1'] : [])];
   return [
     '--name=limit',
@@ -66,6 +66,8 @@ export function fioArguments(file: string, bytes: number, way: FioWay, direction
     `--rw=${direction}`,
     `--bs=${blockBytes}`,
     '--direct=1',
+    // Its jobs would otherwise be processes of their own sessions: they would outlive it, and keep its output open.
+    '--thread',
     ...parallel,
     ...(direction === 'write' ? ['--end_fsync=1'] : []),
     `--size=${each}`,
