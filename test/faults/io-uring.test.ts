@@ -53,7 +53,8 @@ describe.skipIf(whyNot !== undefined)('io_uring', () => {
     const directory = freshDirectory();
     chmodSync(directory, 0o777);
     const { stdout, stderr } = await run(directory, POOR);
-    expect(stdout.trim().split('\n'), stderr).toEqual(['saved', 'saved', 'saved', 'the same', 'io_uring 0']);
+    // What may be locked is counted per user: others of this one may have taken it all, and threads then do the work.
+    expect(stdout.trim().split('\n'), stderr).toEqual(['saved', 'saved', 'saved', 'the same', expect.stringMatching(/^io_uring \d+$/)]);
   });
 
   // The signal of this limit must not reach the process, nor may the error, which comes with a completion, be missed.
