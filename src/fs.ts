@@ -6,6 +6,7 @@
  * takes several times longer than most of them, and a small checkpoint consists of a hundred.
  */
 import fs from 'node:fs';
+import path from 'node:path';
 import { promisify } from 'node:util';
 
 let blocking = false;
@@ -13,6 +14,18 @@ let blocking = false;
 /** From now on the short operations of this thread are done when they return. */
 export function blockThisThread(): void {
   blocking = true;
+}
+
+/** As `rm` with `recursive` and `force`: the rmSync of some versions of Node.js says less of what fails. */
+function removeHere(target: string): void {
+  const found = fs.lstatSync(target, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isDirectory()) {
+    fs.unlinkSync(target);
+    return;
+  }
+  for (const name of fs.readdirSync(target)) removeHere(path.join(target, name));
+  fs.rmdirSync(target);
 }
 
 /** An operation that is over in a moment, in both its forms. */
@@ -45,10 +58,7 @@ export const readdir = short<[string], fs.Dirent[]>(
   (directory) => fs.readdirSync(directory, { withFileTypes: true }),
 );
 /** Removes what has that name, and all that is in it. */
-export const removeAll = short<[string], void>(
-  (directory) => promisify(fs.rm)(directory, { recursive: true, force: true }),
-  (directory) => fs.rmSync(directory, { recursive: true, force: true }),
-);
+export const removeAll = short<[string], void>((directory) => promisify(fs.rm)(directory, { recursive: true, force: true }), removeHere);
 export const readText = short<[string], string>(
   (file) => promisify(fs.readFile)(file, 'utf8'),
   (file) => fs.readFileSync(file, 'utf8'),
