@@ -144,13 +144,6 @@ export const NATIVE = [
     ctest: true,
   },
   {
-    name: 'a ring’s thread ends with nothing in flight',
-    file: 'native/core/uring_engine.cc',
-    find: 'if (in_flight() > 0) {',
-    replace: 'if (in_flight() > 0 && claim != Job::Claim::kDone) {',
-    ctest: true,
-  },
-  {
     name: 'a ring that may not be entered is not used',
     file: 'native/core/uring_engine.cc',
     find: 'if (error < 0) refused_ = error;',
