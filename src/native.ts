@@ -213,6 +213,8 @@ export interface NativeAddon {
   write(writer: number, pieces: Float64Array): Promise<void>;
   /** openWriter, one write and finishWriter in one step. Pins must stay until it settles. */
   writeFile(path: string, options: NativeWriterOptions, pieces: Float64Array): Promise<NativeDigest>;
+  /** The same, when it returns. */
+  writeFileSync(path: string, options: NativeWriterOptions, pieces: Float64Array): NativeDigest;
   /** Writes the tail, truncates to length, fsyncs, closes. The writer is gone whatever the outcome. */
   finishWriter(writer: number): Promise<NativeDigest>;
   /** Stops operations, closes without fsync and leaves the file to its owner. */

@@ -91,6 +91,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
           InstanceMethod("openWriter", &Addon::Async<&Addon::OpenWriter>),
           InstanceMethod("write", &Addon::Async<&Addon::Write>),
           InstanceMethod("writeFile", &Addon::Async<&Addon::WriteFile>),
+          InstanceMethod("writeFileSync", &Addon::Sync<&Addon::WriteFileSync>),
           InstanceMethod("finishWriter", &Addon::Async<&Addon::FinishWriter>),
           InstanceMethod("abandonWriter", &Addon::Async<&Addon::AbandonWriter>),
           InstanceMethod("writtenBytes", &Addon::Sync<&Addon::WrittenBytes>),

@@ -53,6 +53,7 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value OpenWriter(Info info);
   Napi::Value Write(Info info);
   Napi::Value WriteFile(Info info);
+  Napi::Value WriteFileSync(Info info);
   Napi::Value FinishWriter(Info info);
   Napi::Value AbandonWriter(Info info);
   Napi::Value WrittenBytes(Info info);

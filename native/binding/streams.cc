@@ -130,6 +130,27 @@ Source ToSource(Napi::Value value) {
   return source;
 }
 
+struct WholeFile {
+  std::string path;
+  WriterOptions options;
+  Source source;
+};
+
+WholeFile ToWholeFile(const Napi::CallbackInfo& info) {
+  WholeFile file{ToPath(info[0], "path"), ToWriterOptions(info[1]), ToSource(info[2])};
+  file.options.on_caller = true;
+  return file;
+}
+
+Status WriteWhole(WholeFile* file, TransferResult* result) {
+  std::unique_ptr<StreamWriter> writer;
+  Status status = StreamWriter::Open(file->path, std::move(file->options), &writer);
+  if (status.ok()) status = writer->Write(std::move(file->source));
+  if (status.ok()) status = writer->Finish(result);
+  file->source.leases.reset();  // in any case, before anyone is told
+  return status;
+}
+
 }  // namespace
 
 Napi::Value Addon::OpenWriter(Info info) {
@@ -171,22 +192,24 @@ Napi::Value Addon::Write(Info info) {
 // All of the above for one file whose bytes are at hand, in one step: between threads of JavaScript
 // and of this library every step costs more than writing a small file does.
 Napi::Value Addon::WriteFile(Info info) {
-  const std::string path = ToPath(info[0], "path");
-  auto options = std::make_shared<WriterOptions>(ToWriterOptions(info[1]));
-  auto source = std::make_shared<Source>(ToSource(info[2]));
-  if (options->abort == nullptr) options->abort = std::make_shared<AbortFlag>(false);
+  auto file = std::make_shared<WholeFile>(ToWholeFile(info));
+  if (file->options.abort == nullptr) file->options.abort = std::make_shared<AbortFlag>(false);
   return environment_->Spawn(
       info.Env(),
-      [path, options, source] {
+      [file] {
         auto result = std::make_shared<TransferResult>();
-        std::unique_ptr<StreamWriter> writer;
-        Status status = StreamWriter::Open(path, std::move(*options), &writer);
-        if (status.ok()) status = writer->Write(std::move(*source));
-        if (status.ok()) status = writer->Finish(result.get());
-        source->leases.reset();  // in any case, before anyone is told
+        Status status = WriteWhole(file.get(), result.get());
         return DigestOutcome(std::move(status), result);
       },
-      [abort = options->abort] { abort->store(true, std::memory_order_release); });
+      [abort = file->options.abort] { abort->store(true, std::memory_order_release); });
+}
+
+// Blocks the thread of JavaScript: for one that nobody else waits for.
+Napi::Value Addon::WriteFileSync(Info info) {
+  WholeFile file = ToWholeFile(info);
+  TransferResult result;
+  ThrowIfError(info.Env(), WriteWhole(&file, &result));
+  return ToDigest(info.Env(), result);
 }
 
 Napi::Value Addon::FinishWriter(Info info) {

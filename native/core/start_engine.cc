@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "core/caller_engine.h"
 #include "core/counters.h"
 #include "core/thread_engine.h"
 #include "core/uring_engine.h"
@@ -55,13 +56,17 @@ EngineKind ResolveEngine(EngineKind kind) {
 
 Status StartEngine(Operations& operations, EngineKind kind, Job* job, unsigned queue_depth,
                    std::unique_ptr<Engine>* result) {
-  if (ResolveEngine(kind) == EngineKind::kUring) {
+  if (ResolveEngine(kind) == EngineKind::kUring && queue_depth != 0) {
     auto engine = std::make_unique<UringEngine>(operations);
     if (engine->Start(job, queue_depth).ok()) {
       *result = std::move(engine);
       return Status::Ok();
     }
     ++counters().ring_refusals;
+  }
+  if (queue_depth == 0) {
+    *result = std::make_unique<CallerEngine>(job);
+    return Status::Ok();
   }
   auto engine = std::make_unique<ThreadEngine>();
   HOLDFAST_RETURN_IF_ERROR(engine->Start(job, queue_depth));

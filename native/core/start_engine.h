@@ -27,7 +27,8 @@ const EngineWish& WishedEngine();
 // The kind that is tried for `kind`: not kAuto.
 EngineKind ResolveEngine(EngineKind kind);
 
-// Starts `kind`, or threads where no ring can be had: Counters::ring_refusals says how often.
+// Starts `kind`, or threads where no ring can be had: Counters::ring_refusals says how often. With
+// a queue depth of 0 nothing is started: the thread that wakes the engine does the work.
 Status StartEngine(Operations& operations, EngineKind kind, Job* job, unsigned queue_depth,
                    std::unique_ptr<Engine>* result);
 

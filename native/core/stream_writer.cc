@@ -63,8 +63,9 @@ Status StreamWriter::Start(const std::string& path) {
       free_.push_back(&slots_[index]);
     }
     if (slot_count != 0) {
-      status =
-          StartEngine(*options_.operations, options_.engine, this, shape_.queue_depth, &engine_);
+      const bool here = options_.on_caller && shape_.queue_depth == 1;
+      status = StartEngine(*options_.operations, options_.engine, this,
+                           here ? 0 : shape_.queue_depth, &engine_);
     }
   }
   if (!status.ok()) (void)options_.operations->Unlink(path.c_str());

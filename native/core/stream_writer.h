@@ -33,6 +33,9 @@ struct WriterOptions {
   size_t operation_bytes = 0;   // 0: the default
   unsigned queue_depth = 0;     // 0: the default
   EngineKind engine = EngineKind::kAuto;
+  // Where a single operation does it, the thread that opens the writer does that one itself, inside
+  // Write: a thread of its own would cost more.
+  bool on_caller = false;
   std::shared_ptr<AbortFlag> abort;
   Operations* operations = &Operations::System();  // must outlive the writer
 };

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/counters.h"
+#include "core/perform.h"
 
 namespace holdfast {
 
@@ -60,39 +61,14 @@ void ThreadEngine::Run() {
   for (;;) {
     const uint64_t seen = bell_.Rings();
     Operation operation;
-    Job::Claim claim;
-    try {
-      claim = job_->TakeOperation(&operation);
-    } catch (const std::bad_alloc&) {
-      continue;  // nothing was claimed; memory may be there the next time
-    }
+    const Job::Claim claim = ClaimOperation(job_, &operation);
     if (claim == Job::Claim::kDone) return;
     if (claim == Job::Claim::kOperation) {
-      Step(&operation);
+      PerformOperation(job_, &operation);
       continue;
     }
     bell_.WaitAfter(seen);
   }
-}
-
-bool ThreadEngine::Step(Operation* operation) {
-  Status status;
-  try {
-    status = job_->Before(operation);
-    if (status.ok() && operation->bytes != 0) {
-      if (operation->kind == Operation::Kind::kWrite) {
-        status = operation->file->WriteAt(operation->memory, operation->bytes, operation->offset);
-      } else {
-        status = operation->file->ReadAt(operation->memory, operation->bytes, operation->needed,
-                                         operation->offset, &operation->transferred);
-      }
-      if (status.ok()) status = job_->After(operation);
-    }
-  } catch (const std::bad_alloc&) {
-    status = Status::OutOfMemory();
-  }
-  if (!status.ok()) job_->Failed(operation, status);
-  return status.ok();
 }
 
 }  // namespace holdfast

@@ -22,7 +22,6 @@ class ThreadEngine : public Engine {
 
  private:
   void Run();
-  bool Step(Operation* operation);
 
   Job* job_ = nullptr;
   std::vector<std::thread> threads_;

@@ -114,8 +114,14 @@ export async function inspectDirectory(directory: string, cache?: ManifestCache)
   } catch (error) {
     problem = toHoldfastError(error, `inspect ${directory}`, { checkpoint: name });
   }
-  const info: CheckpointInfo = {
-    name,
+  const info = infoOf(directory, manifest, problem);
+  return manifest === undefined ? { info } : { info, manifest };
+}
+
+/** What is known of the checkpoint in `directory`, whose manifest was read unless `problem` says why not. */
+export function infoOf(directory: string, manifest: Manifest | undefined, problem?: HoldfastError): CheckpointInfo {
+  return {
+    name: path.basename(directory),
     path: directory,
     status: problem === undefined ? 'good' : 'damaged',
     sequence: manifest?.sequence ?? null,
@@ -127,5 +133,4 @@ export async function inspectDirectory(directory: string, cache?: ManifestCache)
     contents: manifest?.contents ?? null,
     ...(problem === undefined ? {} : { problem: { code: problem.code, message: problem.message } }),
   };
-  return manifest === undefined ? { info } : { info, manifest };
 }

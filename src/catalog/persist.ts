@@ -37,8 +37,8 @@ export interface Persist {
   readonly temporary: string;
   readonly files: readonly PersistFile[];
   readonly smallFiles: readonly SmallFile[];
-  /** The manifest but for the files and the time. */
-  readonly record: Omit<Manifest, 'files' | 'createdAt'>;
+  /** The manifest but for the files and the time; asked for when the files are durable. */
+  readonly record: () => Promise<Omit<Manifest, 'files' | 'createdAt'>>;
 }
 
 export interface PersistOptions extends WriteOptions {
@@ -79,7 +79,7 @@ const SMALL_FILES_AT_ONCE = 4;
 
 /** Writes everything and makes it durable under the temporary name. When it rejects, leftovers are the caller's to remove. */
 export async function persistCheckpoint(what: Persist, options: PersistOptions): Promise<Persisted> {
-  const { directory, record } = what;
+  const { directory } = what;
   const { signal, onProgress } = options;
   const temporary = path.join(directory, what.temporary);
   const total = totalBytes(what);
@@ -91,7 +91,7 @@ export async function persistCheckpoint(what: Persist, options: PersistOptions):
     const verify = await verifyFiles(temporary, written, options); // 5
     throwIfAborted(signal, 'The save');
     onProgress?.({ phase: 'commit', bytes: total, totalBytes: total });
-    const manifest: Manifest = { ...record, createdAt: new Date().toISOString(), files: written.map(({ file }) => file) };
+    const manifest: Manifest = { ...(await what.record()), createdAt: new Date().toISOString(), files: written.map(({ file }) => file) };
     const lists = new Map(written.flatMap(({ file, tensors }) => (tensors === undefined ? [] : [[file.name, tensors()] as const])));
     const { bytes, decoded } = encodeManifestWith(manifest, lists, (part) => options.engine.crc32c(part));
     await writeManifest(path.join(temporary, MANIFEST_NAME), bytes, options); // 6
@@ -160,8 +160,9 @@ async function writeFiles(temporary: string, { files, smallFiles }: Persist, opt
     const { phase, file } = now.find((each) => each.phase === 'write') ?? now.at(-1) ?? { phase: 'write' as const, file: undefined };
     return { phase, bytes, totalBytes: total, ...(file === undefined ? {} : { file }) };
   };
+  const alone = files.length + smallFiles.length === 1;
   const tensorFiles = files.map((contents) => async (signal: AbortSignal): Promise<Written> => {
-    const written = await writeTensorFile(temporary, contents, { ...options, signal }, (look) => watched.set(contents.name, look));
+    const written = await writeTensorFile(temporary, contents, { ...options, alone, signal }, (look) => watched.set(contents.name, look));
     assertUnchanged(contents, written);
     return { ...written, contents, tensors: () => contents.list.encode(written.digest.spans, 1) };
   });

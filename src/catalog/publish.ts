@@ -29,9 +29,14 @@ export async function publishCheckpoint(what: Publication, engine: Engine, lock:
   }
 }
 
+/** Names for a checkpoint that is wanted to have `name`, in the order in which they are tried. */
+export function namesFor(name: string, sequence: number): string[] {
+  return [name, `${name}.r${sequence}`];
+}
+
 async function rename({ directory, temporary: from, name, sequence }: Publication, engine: Engine): Promise<string> {
   const temporary = path.join(directory, from);
-  const candidates = [name, `${name}.r${sequence}`, temporaryName(`${name}.r${sequence}-`)];
+  const candidates = [...namesFor(name, sequence), temporaryName(`${name}.r${sequence}-`)];
   for (const candidate of candidates) {
     const target = path.join(directory, candidate);
     try {

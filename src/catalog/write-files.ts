@@ -21,6 +21,8 @@ export interface WriteOptions {
   readonly engine: Engine;
   readonly direct: DirectIo;
   readonly chunkBytes: number;
+  /** Nothing is written beside the file. */
+  readonly alone?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
@@ -39,10 +41,17 @@ export interface Piece {
 
 /** Where the bytes of a file's tensors come from, in the order of the file. */
 export type Segment =
-  /** Consecutive tensors whose memory is at hand. */
-  | { readonly kind: 'memory'; readonly held: readonly HeldMemory[] }
+  | MemorySegment
   /** One tensor, in pieces. */
   | { readonly kind: 'pieces'; readonly tensor: Pick<TensorEntry, 'name' | 'bytes'>; readonly pieces: AsyncIterable<Piece> };
+
+/** Consecutive tensors whose memory is at hand. */
+export interface MemorySegment {
+  readonly kind: 'memory';
+  readonly held: readonly HeldMemory[];
+  /** Blocks until the bytes of a piece, by its number, are there; left out where all are. */
+  readonly wait?: ((piece: number) => void) | undefined;
+}
 
 /** A safetensors file to be written. */
 export interface FileContents extends FileHeadBytes, HeadFacts {
@@ -59,16 +68,17 @@ type Watch = (look: () => { phase: 'write' | 'sync'; bytes: number }) => void;
 export async function writeTensorFile(
   directory: string,
   contents: FileContents,
-  { engine, direct, chunkBytes, signal }: WriteOptions,
+  { engine, direct, chunkBytes, alone, signal }: WriteOptions,
   watch: Watch,
 ): Promise<WrittenFile> {
   const { name, head, spans, bytes, segments } = contents;
   const file = path.join(directory, name);
-  const options = { direct, chunkBytes, spans, signal };
+  const options = { direct, chunkBytes, spans, alone, signal };
   const held = engine.hold({ buffer: head.buffer, byteOffset: head.byteOffset, byteLength: head.length });
   try {
     const memory = [held, ...segments.flatMap((segment) => (segment.kind === 'memory' ? segment.held : []))];
     const isShort = bytes <= SHORT_FILE_BYTES && segments.every(({ kind }) => kind === 'memory');
+    if (isShort) waitForAll(segments);
     const digest = isShort
       ? await writeAtOnce(engine, file, options, memory, bytes, watch)
       : await stream(await engine.openWriter(file, options), held, contents, watch);
@@ -78,6 +88,12 @@ export async function writeTensorFile(
     throw toHoldfastError(error, `write ${name}`, { file: name });
   } finally {
     held.release();
+  }
+}
+
+function waitForAll(segments: readonly Segment[]): void {
+  for (const segment of segments) {
+    if (segment.kind === 'memory') for (const number of segment.held.keys()) segment.wait?.(number);
   }
 }
 
@@ -104,7 +120,7 @@ async function stream(writer: FileWriter, head: HeldMemory, { bytes, segments }:
     await writer.write([head]);
     head.release();
     for (const segment of segments) {
-      if (segment.kind === 'memory') await writer.write(segment.held);
+      if (segment.kind === 'memory') await writeMemory(writer, segment);
       else await writePieces(writer, segment);
     }
   } catch (error) {
@@ -113,6 +129,14 @@ async function stream(writer: FileWriter, head: HeldMemory, { bytes, segments }:
   }
   finishing = writer.finish();
   return finishing;
+}
+
+async function writeMemory(writer: FileWriter, { held, wait }: MemorySegment): Promise<void> {
+  if (wait === undefined) return writer.write(held);
+  for (const [number, piece] of held.entries()) {
+    wait(number);
+    await writer.write([piece]);
+  }
 }
 
 async function writePieces(writer: FileWriter, { tensor: { name, bytes }, pieces }: Extract<Segment, { kind: 'pieces' }>): Promise<void> {

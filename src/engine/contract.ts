@@ -8,13 +8,11 @@ import type { DirectIo, NativeDigest } from '../native.js';
 export type { DirectIo } from '../native.js';
 export type EngineName = 'native' | 'portable';
 
-/** A piece of memory: `byteLength` bytes of `buffer` from `byteOffset` on. */
+/** A piece of memory: `byteLength` bytes of `buffer` from `byteOffset` on. A view is one, and best: copying a short range costs most what making a view does. */
 export interface MemoryRange {
   readonly buffer: ArrayBuffer | SharedArrayBuffer;
   readonly byteOffset: number;
   readonly byteLength: number;
-  /** A view of exactly this memory, if there is one: making another is what copying a short range costs most. */
-  readonly view?: ArrayBufferView | undefined;
 }
 
 /** Memory that an engine may read until `release()`. */
@@ -35,19 +33,41 @@ export type SharedMemory = unknown;
 /** Copies are kept apart by whole cache lines. */
 export const COPY_ALIGNMENT = 64;
 
+/** What `runs` take in an arena. */
+export function bytesOfRuns(runs: readonly CopyRun[]): number {
+  return runs.reduce((sum, { bytes }) => sum + alignCopy(bytes), 0);
+}
+
 /** Where the next copy may begin. */
 export function alignCopy(at: number): number {
   return Math.ceil(at / COPY_ALIGNMENT) * COPY_ALIGNMENT;
 }
 
+/** Ranges whose copies lie one behind the other. */
+export interface CopyRun {
+  readonly ranges: readonly MemoryRange[];
+  /** Of each range when it was checked: one of another length by now has changed. */
+  readonly lengths: readonly number[];
+  /** Their sum. */
+  readonly bytes: number;
+}
+
+/** Where the copies are going to be. */
+export interface CopyPlan {
+  /** One piece per run. */
+  readonly held: readonly HeldMemory[];
+  /**
+   * Copies run after run before it returns, and says how many are there so far. Throws `ERR_SOURCE_CHANGED` for memory that was detached or
+   * resized.
+   */
+  fill(filled?: (runs: number) => void): void;
+}
+
 /** Memory of the engine's own for copies of memory that callers may change. Every thread of the process can read it. */
 export interface CopyArena {
   readonly bytes: number;
-  /**
-   * Copies every run of ranges before it returns: within a run one behind the other, runs at multiples of {@link COPY_ALIGNMENT}. Gives one piece per
-   * run. Throws `ERR_SOURCE_CHANGED` for detached memory.
-   */
-  copy(runs: readonly (readonly MemoryRange[])[]): HeldMemory[];
+  /** Gives every run its place, at multiples of {@link COPY_ALIGNMENT} from the beginning on. */
+  plan(runs: readonly CopyRun[]): CopyPlan;
   /** Makes the operating system provide the memory now, off this thread, so that the first copy does not wait for it. */
   prefault(): Promise<void>;
   /** Lets the memory go as soon as nobody reads it any more. */
@@ -62,6 +82,8 @@ export interface WriterOptions {
   readonly chunkBytes: number;
   /** Lengths of consecutive spans, in bytes; their sum is the length of the file. */
   readonly spans: readonly number[] | Float64Array;
+  /** Nothing else is written meanwhile: a thread that does nothing but save may be blocked by a short file. */
+  readonly alone?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

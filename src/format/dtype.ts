@@ -119,11 +119,22 @@ const CLASS_DTYPES: Readonly<Record<string, readonly Dtype[]>> = {
   Int8Array: ['I8'],
 };
 
+function kindOf(view: ArrayBufferView): string {
+  return (view as { [Symbol.toStringTag]?: string })[Symbol.toStringTag] ?? '';
+}
+
+/** Whether `view`'s elements can be of `dtype`. */
+export function viewFits(dtype: Dtype, view: ArrayBufferView): boolean {
+  // By far the most common, and by far the fastest to ask for.
+  if (view instanceof Float32Array && dtype === 'F32') return true;
+  return CLASS_DTYPES[kindOf(view)]?.includes(dtype) ?? true;
+}
+
 /** Throws `ERR_INVALID_TENSOR` if `view`'s elements cannot be of `dtype` (a Float64Array as F32). */
 export function assertViewFits(name: string, dtype: Dtype, view: ArrayBufferView): void {
-  const kind = (view as { [Symbol.toStringTag]?: string })[Symbol.toStringTag] ?? '';
-  const fitting = CLASS_DTYPES[kind];
-  if (fitting === undefined || fitting.includes(dtype)) return;
+  if (viewFits(dtype, view)) return;
+  const kind = kindOf(view);
+  const fitting = CLASS_DTYPES[kind] ?? [];
   throw new HoldfastError(
     'ERR_INVALID_TENSOR',
     `Tensor "${name}" is declared ${dtype}, but its data is of class ${kind}, which holds ${fitting.join(' or ')}. ` +

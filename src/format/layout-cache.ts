@@ -3,7 +3,7 @@ import type { Dtype } from './dtype.js';
 import { assertTensorSpecs, layOutTensors, type TensorLayout, type TensorRole, type TensorSpec } from './layout.js';
 
 /** What a layout follows from, in few and dense arrays: it is compared when nothing of it is in the processor's caches. */
-interface Signature {
+export interface Signature {
   readonly names: readonly string[];
   readonly dtypes: readonly Dtype[];
   /** Per tensor the number of dimensions, then their sizes. */
@@ -12,8 +12,13 @@ interface Signature {
   readonly bytes: readonly number[];
 }
 
-interface Known {
+/** Tensors that were laid out before. */
+export interface KnownSpecs {
+  readonly specs: readonly TensorSpec[];
   readonly signature: Signature;
+}
+
+interface Known extends KnownSpecs {
   readonly layout: TensorLayout;
   /** Lists that were compared already. */
   readonly lists: WeakSet<readonly TensorSpec[]>;
@@ -25,6 +30,11 @@ export class LayoutCache {
 
   constructor(private readonly maxShardBytes: number) {}
 
+  /** What was laid out last. */
+  known(role: TensorRole): KnownSpecs | undefined {
+    return this.newest.get(role);
+  }
+
   /** As {@link assertTensorSpecs}; what was laid out before is right. */
   assertSpecs(role: TensorRole, tensors: readonly TensorSpec[]): void {
     if (this.find(role, tensors) === undefined) assertTensorSpecs(tensors);
@@ -35,7 +45,7 @@ export class LayoutCache {
     const found = this.find(role, tensors);
     if (found !== undefined) return found;
     const layout = layOutTensors(role, tensors, this.maxShardBytes);
-    this.newest.set(role, { signature: signatureOf(tensors), layout, lists: new WeakSet([tensors]) });
+    this.newest.set(role, { specs: tensors, signature: signatureOf(tensors), layout, lists: new WeakSet([tensors]) });
     return layout;
   }
 

@@ -6,7 +6,8 @@ import type { LayoutCache } from '../format/layout-cache.js';
 import { type Contents, type FileRole, MAX_ATTACHMENT_BYTES } from '../format/manifest.js';
 import { isFileName, isWellFormed } from '../format/names.js';
 import type { Json } from '../format/state.js';
-import { type Source, type TensorInputs, toSources } from '../snapshot/source.js';
+import type { Sources, TensorInputs } from '../snapshot/source.js';
+import { toSources } from '../snapshot/to-sources.js';
 import { assertKnown, assertSignalAndListener, count, oneOf, WHEN_BUSY, type WhenBusy } from './options.js';
 
 /** A small file of the caller's own inside the checkpoint, checksummed like the rest. */
@@ -58,8 +59,8 @@ export interface CheckedRequest extends Omit<SaveRequest, 'tensors' | 'optimizer
   readonly software: Readonly<Record<string, string>>;
   readonly extensions: Readonly<Record<string, Json>>;
   readonly contents: Contents;
-  readonly model: readonly Source[];
-  readonly optimizerSources: readonly Source[] | undefined;
+  readonly model: Sources;
+  readonly optimizerSources: Sources | undefined;
 }
 
 const KEYS = [
@@ -99,10 +100,10 @@ export function checkRequest(given: SaveRequest, layouts: LayoutCache): CheckedR
     throw new HoldfastError('ERR_INVALID_ARGUMENT', `contents must be "full" or "weights", not ${String(contents)}.`);
   }
   const { tensors, optimizer, ...rest } = request;
-  const model = toSources(tensors);
-  const optimizerSources = optimizer === undefined ? undefined : toSources(optimizer);
-  layouts.assertSpecs('model', model);
-  if (optimizerSources !== undefined) layouts.assertSpecs('optimizer', optimizerSources);
+  const model = toSources(tensors, layouts.known('model'));
+  const optimizerSources = optimizer === undefined ? undefined : toSources(optimizer, layouts.known('optimizer'));
+  layouts.assertSpecs('model', model.specs);
+  if (optimizerSources !== undefined) layouts.assertSpecs('optimizer', optimizerSources.specs);
   const { attachments, extensions = {}, software = {}, metrics = {} } = request;
   assertPlainObject('extensions', extensions);
   assertSignalAndListener(request);

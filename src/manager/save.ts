@@ -12,8 +12,8 @@ import type { PolicyEntry } from '../policy/entry.js';
 import { decideRetention } from '../policy/retention.js';
 import type { Written } from '../saver/job.js';
 import { type RetentionAnswer, writeInWorker } from '../saver/write-in-worker.js';
-import { Snapshot } from '../snapshot/snapshot.js';
-import type { Source } from '../snapshot/source.js';
+import { type FileSources, Snapshot } from '../snapshot/snapshot.js';
+import type { Sources } from '../snapshot/source.js';
 import { temporaryName } from '../storage/local.js';
 import { SOFTWARE } from '../version.js';
 import type { WriterCore } from './core.js';
@@ -28,7 +28,10 @@ export interface SaveSeconds {
   readonly snapshot: number;
   /** From the snapshot until earlier saves were done. */
   readonly queue: number;
-  /** Writing everything under a temporary name, durably; `write`, `sync` and `verify` are inside. */
+  /**
+   * Writing everything under a temporary name, durably; `write`, `sync` and `verify` are inside. A `save` that has nothing ahead of it writes the
+   * first copies while it makes the last ones: `snapshot` and `persist` then overlap.
+   */
   readonly persist: number;
   /** Moving the bytes of the tensors, and fsync, each summed over the files, of which some are written at a time. */
   readonly write: number;
@@ -68,9 +71,8 @@ export interface PreparedSave {
   readonly snapshot: Snapshot;
   /** Of all files but the manifest. */
   readonly bytes: number;
-  /** `performance.now()` when the save was called, and when everything was captured. */
+  /** `performance.now()` when the save was called. */
   readonly started: number;
-  readonly captured: number;
 }
 
 /** What all saves of one manager have in common. */
@@ -83,7 +85,7 @@ export interface SaveContext {
 
 /**
  * Lays the tensors out and captures them, synchronously: what the caller changes after this call does
- * not reach the checkpoint.
+ * not reach the checkpoint. But for the copies, which the snapshot still has to be told to make.
  */
 export function prepareSave(request: CheckedRequest, started: number, context: SaveContext): PreparedSave {
   const { core, engine, settings } = context;
@@ -91,11 +93,8 @@ export function prepareSave(request: CheckedRequest, started: number, context: S
   const layouts = layOut(request, context);
   const files = layouts.flatMap((layout) => layout.files);
   const smallFiles = encodeSmallFiles(request, layouts, files);
-  const sourcesOf = ({ role, order }: LaidOutFile) => {
-    const sources = role === 'model' ? model : (optimizerSources ?? []);
-    const ordered: Source[] = [];
-    for (const index of order) ordered.push(sources[index] as Source);
-    return ordered;
+  const sourcesOf = ({ role, order }: LaidOutFile): FileSources => {
+    return { sources: role === 'model' ? model : (optimizerSources as Sources), order };
   };
   const snapshot = Snapshot.take(files.map(sourcesOf), {
     engine,
@@ -105,13 +104,13 @@ export function prepareSave(request: CheckedRequest, started: number, context: S
   });
   const tensorBytes = files.reduce((sum, file) => sum + file.bytes, 0);
   const bytes = smallFiles.reduce((sum, small) => sum + small.bytes.length, tensorBytes);
-  return { request, files, smallFiles, snapshot, bytes, started, captured: performance.now() };
+  return { request, files, smallFiles, snapshot, bytes, started };
 }
 
 function layOut({ model, optimizerSources, attachments }: CheckedRequest, { layouts, settings }: SaveContext): TensorLayout[] {
-  const layOutSet = (role: TensorRole, tensors: readonly Source[]) =>
+  const layOutSet = (role: TensorRole, { specs }: Sources) =>
     // A caller's function is given a layout of its own: what it did to a shared one would reach later saves.
-    typeof attachments === 'function' ? layOutTensors(role, tensors, settings.maxShardBytes) : layouts.layOut(role, tensors);
+    typeof attachments === 'function' ? layOutTensors(role, specs, settings.maxShardBytes) : layouts.layOut(role, specs);
   const ofModel = layOutSet('model', model);
   return optimizerSources === undefined ? [ofModel] : [ofModel, layOutSet('optimizer', optimizerSources)];
 }
@@ -143,7 +142,7 @@ export async function runSave(
   { signal, onProgress, stallMs }: RunOptions,
 ): Promise<SaveResult> {
   const { core, engine, settings } = context;
-  const { request, files, smallFiles, snapshot, bytes, started, captured } = prepared;
+  const { request, files, smallFiles, snapshot, bytes, started } = prepared;
   const { directory } = core;
   const began = performance.now();
   let acknowledged = Number.NaN;
@@ -189,8 +188,8 @@ export async function runSave(
     directReason: persisted.directReason,
     seconds: {
       stall: stallMs() / 1000,
-      snapshot: (captured - started) / 1000,
-      queue: (began - captured) / 1000,
+      snapshot: (snapshot.filledAt - started) / 1000,
+      queue: Math.max(0, began - snapshot.filledAt) / 1000,
       ...seconds,
       ...persisted.seconds,
       total: ((Number.isNaN(acknowledged) ? performance.now() : acknowledged) - started) / 1000,

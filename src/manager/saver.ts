@@ -8,6 +8,7 @@ import { UnheardFailures } from '../saver/failures.js';
 import { harmlessOften } from '../saver/harmlessly.js';
 import { Pending, type PendingSaveOf, type SkippedSave, skippedSave } from '../saver/pending.js';
 import type { QueuedSave } from '../saver/queue.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
 import type { ManagerEvents } from './events.js';
 import type { WhenBusy } from './options.js';
 import { type PreparedSave, prepareSave, runSave, type SaveContext, type SaveResult } from './save.js';
@@ -144,15 +145,21 @@ export class Saver {
   ): { pending: Pending<SaveResult>; queued: QueuedSave<SaveResult> } {
     throwIfAborted(request.signal, 'The save');
     const prepared = this.prepare(request, request.started ?? started, kind);
+    const { snapshot } = prepared;
+    // Who waits for the whole save has the first copies written while the last ones are made; who does not is kept as short as can be.
+    const overlaps = kind === 'save';
+    if (!overlaps) fillOrRefuse(snapshot);
     if (kind === 'replace') this.replaceOlder();
     const progress = this.progressOf(request);
     let stallMs = (): number => pending.stallMs;
     const queued = this.context.core.queue.add(
       (signal) => runSave(prepared, this.context, { signal, onProgress: (now) => progress(pending, now), stallMs: () => stallMs() }),
       { owner: this, replaceable: kind !== 'save' },
-      () => prepared.snapshot.release(),
-      this.loopTurns ? 'soon' : 'now',
+      () => snapshot.release(),
+      this.loopTurns && !overlaps ? 'soon' : 'now',
     );
+    // If it cannot be filled, that is what the save ends with.
+    if (overlaps) snapshot.tryFill();
     const pending = new Pending(queued, prepared.bytes);
     if (kind === 'save') stallMs = () => performance.now() - prepared.started;
     this.counted.accepted++;
@@ -243,4 +250,10 @@ export class Saver {
   private about({ step, epoch }: CheckedRequest): SaveEvent {
     return { directory: this.context.core.directory, step, epoch };
   }
+}
+
+function fillOrRefuse(snapshot: Snapshot): void {
+  if (snapshot.tryFill()) return;
+  snapshot.refuse();
+  throw toHoldfastError(snapshot.failure, 'take a snapshot of the tensors');
 }

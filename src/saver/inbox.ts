@@ -4,26 +4,27 @@ import type { Engine } from '../engine/contract.js';
 import { IncomingStreams } from './incoming.js';
 import type { FromWorker, ToWorker } from './job.js';
 
-type Answer = Extract<ToWorker, { readonly type: 'publish' | 'remove' }>;
+type Answer = Extract<ToWorker, { readonly type: 'publish' }>;
 
 export class Inbox {
   readonly streams: IncomingStreams;
   private readonly cancelled = new AbortController();
-  private readonly answers: Answer[] = [];
-  private wake = () => {};
+  /** What is answered to `ready`: it comes, unless it is that the save is to stop ({@link signal}). */
+  readonly answer: Promise<Answer>;
 
   constructor(
     private readonly port: MessagePort,
     engine: Engine,
   ) {
     this.streams = new IncomingStreams(port, engine, this.signal);
+    let resolve: (answer: Answer) => void = () => {};
+    this.answer = new Promise((settle) => {
+      resolve = settle;
+    });
     port.on('message', (message: ToWorker) => {
       if (message.type === 'abort') this.cancelled.abort();
       else if (message.type === 'piece' || message.type === 'end') this.streams.receive(message);
-      else {
-        this.answers.push(message);
-        this.wake();
-      }
+      else resolve(message);
     });
   }
 
@@ -34,17 +35,5 @@ export class Inbox {
 
   tell(message: FromWorker): void {
     this.port.postMessage(message);
-  }
-
-  /** Asks something that has an answer: it comes, unless it is that the save is to stop ({@link signal}). */
-  async ask<Type extends Answer['type']>(question: FromWorker, type: Type): Promise<Extract<Answer, { readonly type: Type }>> {
-    this.tell(question);
-    for (;;) {
-      const index = this.answers.findIndex((answer) => answer.type === type);
-      if (index >= 0) return this.answers.splice(index, 1)[0] as Extract<Answer, { readonly type: Type }>;
-      await new Promise<void>((resolve) => {
-        this.wake = resolve;
-      });
-    }
   }
 }

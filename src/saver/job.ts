@@ -13,9 +13,17 @@ import { textOf } from './harmlessly.js';
 
 /** Where the bytes of consecutive tensors come from. */
 export type JobSegment =
-  | { readonly kind: 'memory'; readonly shared: SharedMemory }
+  | { readonly kind: 'memory'; readonly shared: SharedMemory; readonly copies?: UnfinishedCopies | undefined }
   /** One tensor, by its number in the file, asked for by the number of its stream. */
   | { readonly kind: 'stream'; readonly tensor: number; readonly stream: number };
+
+/** Pieces of memory that are being filled while the job is given. */
+export interface UnfinishedCopies {
+  /** Of the {@link Filling}. */
+  readonly counter: SharedArrayBuffer;
+  /** Per piece, how many runs must be there before it is. */
+  readonly after: Uint32Array;
+}
 
 /** A tensor file; the worker reads its tensors from the head, and so checks the head as a reader would. */
 export interface JobFile extends Omit<PersistFile, 'segments' | keyof HeadFacts> {
@@ -46,26 +54,25 @@ export type ToWorker =
   | { readonly type: 'abort' }
   | { readonly type: 'piece'; readonly stream: number; readonly piece: number; readonly shared: SharedMemory }
   | { readonly type: 'end'; readonly stream: number }
-  /** The answer to `ready`: there is no way back. */
-  | { readonly type: 'publish' }
-  /** The answer to `survey`: which checkpoints may go. */
-  | { readonly type: 'remove'; readonly names: readonly string[]; readonly warnings: readonly string[] };
+  /** The answer to `ready`: there is no way back; and which checkpoints may go when this one is there. */
+  | { readonly type: 'publish'; readonly names: readonly string[]; readonly warnings: readonly string[] };
 
 export type FromWorker =
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'want'; readonly stream: number }
   /** The bytes of the piece are staged: its memory may be let go. */
   | { readonly type: 'taken'; readonly stream: number; readonly piece: number }
-  /** Everything is durable under its temporary name; it gets its own, with `ask` if the answer is `publish`. */
-  | { readonly type: 'ready'; readonly sequence: number }
+  /**
+   * Everything is durable under its temporary name; it gets its own, with `ask` if the answer is `publish`. The good checkpoints, oldest first, and
+   * the best, as they will be then: retention is asked for. Rules are functions, which stay with their thread.
+   */
+  | { readonly type: 'ready'; readonly sequence: number; readonly entries: readonly PolicyEntry[]; readonly best: string | undefined }
   /** The checkpoint is durable. */
   | { readonly type: 'committed'; readonly name: string }
   /** Links, registry and retention are done as well; what was renamed away is being removed. */
   | { readonly type: 'settled'; readonly written: Written }
   /** It was not. */
-  | { readonly type: 'unremoved'; readonly reason: string }
-  /** The good checkpoints, oldest first, and the best: retention is asked for. Rules are functions, which stay with their thread. */
-  | { readonly type: 'survey'; readonly entries: readonly PolicyEntry[]; readonly best: string | undefined };
+  | { readonly type: 'unremoved'; readonly reason: string };
 
 /** What became of a save. Seconds. */
 export interface Written {

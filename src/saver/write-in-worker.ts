@@ -6,12 +6,13 @@ import { sweepLeftovers } from '../catalog/sweep.js';
 import type { SmallFile } from '../catalog/write-files.js';
 import type { DirectIo, Engine } from '../engine/contract.js';
 import type { Progress } from '../engine/progress.js';
-import { abortError, throwIfAborted } from '../engine/system-error.js';
+import { abortError, throwIfAborted, toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import type { LaidOutFile } from '../format/layout.js';
 import type { TensorEntry } from '../format/safetensors.js';
 import type { Monitor } from '../policy/best.js';
 import type { PolicyEntry } from '../policy/entry.js';
+import type { MemorySegment } from '../snapshot/captured-file.js';
 import type { CapturedFile, Snapshot } from '../snapshot/snapshot.js';
 import { harmlessly, textOf } from './harmlessly.js';
 import {
@@ -22,6 +23,7 @@ import {
   type SaveJob,
   type SaveReply,
   type ToWorker,
+  type UnfinishedCopies,
   type Written,
 } from './job.js';
 import { type OutgoingStream, OutgoingStreams } from './outgoing.js';
@@ -152,7 +154,8 @@ class Dialogue {
 
   /** What the worker says is not always why: a stream may have failed here, or the save may have been taken back. */
   whyNot(said: Error & { readonly code: string }): Error {
-    const { signal } = this.request;
+    const { signal, snapshot } = this.request;
+    if (snapshot.failure !== undefined) return toHoldfastError(snapshot.failure, 'take a snapshot of the tensors');
     if (this.failure !== undefined) return this.failure;
     if (this.outgoing.failure !== undefined) return this.outgoing.failure;
     return signal.aborted && said.code === 'ERR_ABORTED' ? abortError(signal, 'The save') : said;
@@ -209,7 +212,7 @@ class Dialogue {
         this.outgoing.taken(message);
         break;
       case 'ready':
-        this.publish(message.sequence);
+        this.publish(message);
         break;
       case 'committed':
         this.committed = message.name;
@@ -221,9 +224,6 @@ class Dialogue {
         break;
       case 'unremoved':
         process.emitWarning(`Files of a checkpoint that retention removed are still there: ${message.reason}`, 'HoldfastWarning');
-        break;
-      case 'survey':
-        this.tell({ type: 'remove', ...this.retain(message.entries, message.best) });
     }
   }
 
@@ -237,7 +237,7 @@ class Dialogue {
   }
 
   /** The last look before there is no way back, where the worker waits for it; where it does not, it is publishing already. */
-  private publish(sequence: number): void {
+  private publish({ sequence, entries, best }: Extract<FromWorker, { readonly type: 'ready' }>): void {
     if (this.asked) {
       try {
         throwIfAborted(this.request.signal, 'The save');
@@ -247,8 +247,8 @@ class Dialogue {
         this.tell({ type: 'abort' });
         return;
       }
-      this.tell({ type: 'publish' });
     }
+    this.tell({ type: 'publish', ...this.retain(entries, best) });
     this.publishing = sequence;
   }
 
@@ -263,7 +263,7 @@ function toJobFiles({ files: plans, snapshot, engine }: WriteRequest): { files: 
   const files = plans.map(({ name, role, head, headId, bytes, tensors }, file): JobFile => {
     const { segments: captured, expected } = snapshot.files[file] as CapturedFile;
     const segments = captured.map((segment): JobSegment => {
-      if (segment.kind === 'memory') return { kind: 'memory', shared: engine.share(segment.held) };
+      if (segment.kind === 'memory') return { kind: 'memory', shared: engine.share(segment.held), copies: copiesOf(segment, snapshot) };
       const { index, stream, chunks } = segment;
       const { name: tensor } = tensors[index] as TensorEntry;
       return { kind: 'stream', tensor: index, stream: streams.push({ file, tensor, stream, chunks }) - 1 };
@@ -271,4 +271,8 @@ function toJobFiles({ files: plans, snapshot, engine }: WriteRequest): { files: 
     return { name, role, head, headId, bytes, segments, expected };
   });
   return { files, streams };
+}
+
+function copiesOf({ after }: MemorySegment, { filling }: Snapshot): UnfinishedCopies | undefined {
+  return filling.isFinished ? undefined : { counter: filling.counter, after: Uint32Array.from(after) };
 }

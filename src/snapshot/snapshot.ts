@@ -3,13 +3,29 @@
  * stable is held where it is; other memory is copied into an arena before the call returns to the
  * event loop; streams are read later, while they are written.
  */
-import { alignCopy, COPY_ALIGNMENT, type CopyArena, type Engine, type HeldMemory, type MemoryRange } from '../engine/contract.js';
+import {
+  bytesOfRuns,
+  COPY_ALIGNMENT,
+  type CopyArena,
+  type CopyPlan,
+  type Engine,
+  type HeldMemory,
+  type MemoryRange,
+} from '../engine/contract.js';
 import { isResizable } from '../engine/is-resizable.js';
 import { HoldfastError } from '../errors.js';
+import type { TensorSpec } from '../format/layout.js';
 import type { ArenaPool } from './arena.js';
-import { type CapturedSegment, type CopyRun, SegmentList } from './captured-file.js';
+import { type CapturedSegment, type PlannedRun, SegmentList } from './captured-file.js';
 import { feedMemory } from './feed-memory.js';
-import type { MemorySource, Source } from './source.js';
+import { Filling } from './filling.js';
+import { type SourceData, type Sources, StreamSource } from './source.js';
+
+/** What a file is captured from: per tensor, in the order of the file, its number in the sources. */
+export interface FileSources {
+  readonly sources: Sources;
+  readonly order: Uint32Array;
+}
 
 /** A captured file. */
 export interface CapturedFile {
@@ -47,35 +63,65 @@ const SHORT_BYTES = 16 * 2 ** 10;
 const MAX_SHORT_COPIES = 256 * 2 ** 20;
 
 export class Snapshot {
+  /** How much of the copies is there; another thread may wait for it. */
+  readonly filling = new Filling();
+  /** `performance.now()` when everything was captured. */
+  filledAt = Number.NaN;
   private captured: readonly CapturedFile[] = [];
   private readonly pinned: Pinned[] = [];
   private readonly releases: (() => void)[] = [];
   private lease: CopyArena | undefined;
+  private copies: CopyPlan | undefined;
+  private failed: Error | undefined;
   /** Bytes that may still be copied although they are stable. */
   private room = 0;
 
   private constructor(private readonly options: SnapshotOptions) {}
 
-  /** Captures everything synchronously: for each file its tensors, in the order of the file. */
-  static take(files: readonly (readonly Source[])[], options: SnapshotOptions): Snapshot {
+  /**
+   * Captures everything but the copies, which {@link tryFill} makes: it must be called before anybody else's code runs.
+   */
+  static take(files: readonly FileSources[], options: SnapshotOptions): Snapshot {
     const snapshot = new Snapshot(options);
     try {
       snapshot.capture(files);
     } catch (error) {
-      // The call is going to be refused: what streams read from is still its caller's.
-      snapshot.releases.length = 0;
-      snapshot.release();
+      snapshot.refuse();
       throw error;
     }
     return snapshot;
   }
 
-  private capture(files: readonly (readonly Source[])[]): void {
+  /** Makes the copies; false if memory was detached or resized since it was looked at: {@link failure} says so, and nobody can write this. */
+  tryFill(): boolean {
+    try {
+      this.copies?.fill((runs) => this.filling.reach(runs));
+      this.filling.finish();
+    } catch (error) {
+      this.failed = error as Error;
+      this.filling.fail();
+    }
+    this.filledAt = performance.now();
+    return this.failed === undefined;
+  }
+
+  /** Why the copies could not be made. */
+  get failure(): Error | undefined {
+    return this.failed;
+  }
+
+  /** Lets all memory go, but not what streams read from: that is still its caller's. */
+  refuse(): void {
+    this.releases.length = 0;
+    this.release();
+  }
+
+  private capture(files: readonly FileSources[]): void {
     this.room = roomForShortCopies(files, this.options);
-    const lists = files.map((tensors, file) => this.captureFile(tensors, file));
-    this.copy(lists.flatMap(({ runs }) => runs));
-    const expected = files.map(({ length }) =>
-      this.options.verifyPinned ? new Float64Array(length).fill(Number.NaN) : new Float64Array(),
+    const lists = files.map((file, number) => this.captureFile(file, number));
+    this.planCopies(lists.flatMap(({ runs }) => runs));
+    const expected = files.map(({ order }) =>
+      this.options.verifyPinned ? new Float64Array(order.length).fill(Number.NaN) : new Float64Array(),
     );
     this.captured = lists.map(({ segments }, file) => ({ segments, expected: expected[file] as Float64Array }));
     if (!this.options.verifyPinned) return;
@@ -85,21 +131,28 @@ export class Snapshot {
     });
   }
 
-  private captureFile(tensors: readonly Source[], file: number): SegmentList {
+  private captureFile({ sources: { specs, bytes, data, stable }, order }: FileSources, file: number): SegmentList {
     const list = new SegmentList();
-    for (let index = 0; index < tensors.length; index++) {
-      const { name, data } = tensors[index] as Source;
-      if (data.kind === 'stream') {
-        list.stream(index, data.stream, data.chunks);
-        if (data.release !== undefined) this.releases.push(data.release);
-      } else if (!data.stable || this.isShort(data) || !this.pin(list, { file, index, name, range: data })) list.copy(data);
+    for (let index = 0; index < order.length; index++) {
+      const number = order[index] as number;
+      const source = data[number] as SourceData;
+      const length = bytes[number] as number;
+      if (source instanceof StreamSource) {
+        list.stream(index, source.stream, source.chunks);
+        if (source.release !== undefined) this.releases.push(source.release);
+      } else if (stable[number] !== true || this.isShort(length)) list.copy(source, length);
+      else {
+        const { name } = specs[number] as TensorSpec;
+        if (source.byteLength !== length) throw detached(name);
+        if (!this.pin(list, { file, index, name, range: source })) list.copy(source, length);
+      }
     }
     return list;
   }
 
-  private isShort({ byteLength }: MemorySource): boolean {
-    if (byteLength > SHORT_BYTES || byteLength > this.room) return false;
-    this.room -= byteLength;
+  private isShort(bytes: number): boolean {
+    if (bytes > SHORT_BYTES || bytes > this.room) return false;
+    this.room -= bytes;
     return true;
   }
 
@@ -117,16 +170,13 @@ export class Snapshot {
     return true;
   }
 
-  private copy(runs: readonly CopyRun[]): void {
+  private planCopies(runs: readonly PlannedRun[]): void {
     if (runs.length === 0) return;
-    const lengths = runs.map(({ ranges }) => ranges.reduce((sum, { byteLength }) => sum + byteLength, 0));
-    this.lease = this.options.arenas.take(
-      lengths.reduce((sum, bytes) => sum + alignCopy(bytes), 0),
-      this.options.budget,
-    );
-    const copies = this.lease.copy(runs.map(({ ranges }) => ranges));
+    this.lease = this.options.arenas.take(bytesOfRuns(runs), this.options.budget);
+    this.copies = this.lease.plan(runs);
+    const { held } = this.copies;
     runs.forEach((run, i) => {
-      run.copy = copies[i] as HeldMemory;
+      run.settle(held[i] as HeldMemory, i + 1);
     });
   }
 
@@ -166,17 +216,22 @@ export class Snapshot {
   }
 }
 
+function detached(name: string): HoldfastError {
+  return new HoldfastError(
+    'ERR_SOURCE_CHANGED',
+    `The memory of tensor ${JSON.stringify(name)} was detached or resized while the save was called. Save before transferring, or pass a copy.`,
+    { tensors: [name] },
+  );
+}
+
 /** What must be copied comes first. */
-function roomForShortCopies(files: readonly (readonly Source[])[], { arenas, budget }: SnapshotOptions): number {
-  if (files.reduce((sum, { length }) => sum + length, 0) < MANY_TENSORS) return 0;
+function roomForShortCopies(files: readonly FileSources[], { arenas, budget }: SnapshotOptions): number {
+  const count = files.reduce((sum, { order }) => sum + order.length, 0);
+  if (count < MANY_TENSORS) return 0;
   let needed = 0;
-  let runs = 0;
-  for (const tensors of files) {
-    for (const { data } of tensors) {
-      if (data.kind === 'memory' && !data.stable) needed += data.byteLength;
-      runs++;
-    }
+  for (const { bytes, data, stable } of new Set(files.map(({ sources }) => sources))) {
+    for (let i = 0; i < data.length; i++) if (stable[i] !== true && !(data[i] instanceof StreamSource)) needed += bytes[i] as number;
   }
   // At worst every copy is a run of its own.
-  return Math.min(MAX_SHORT_COPIES, budget - arenas.lent - needed - runs * COPY_ALIGNMENT);
+  return Math.min(MAX_SHORT_COPIES, budget - arenas.lent - needed - count * COPY_ALIGNMENT);
 }

@@ -12,6 +12,7 @@ import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';
 import { rejection } from '../helpers/errors.js';
 
+const MIB = 2 ** 20;
 const DATA = new Float32Array(1000).fill(1);
 
 function fileOf(engine: Engine, expected: readonly number[] = []): PersistFile {
@@ -34,7 +35,14 @@ function persist(
       temporary: '.tmp-here',
       files: [file],
       smallFiles: [],
-      record: { runId: '01234567-89ab-cdef-0123-456789abcdef', sequence: 1, contents: 'full', step: 1, metrics: {}, software: {} },
+      record: async () => ({
+        runId: '01234567-89ab-cdef-0123-456789abcdef',
+        sequence: 1,
+        contents: 'full',
+        step: 1,
+        metrics: {},
+        software: {},
+      }),
     },
     { engine, direct: 'optional', chunkBytes: 4096, verifyWrites: false, ...options },
   );
@@ -64,6 +72,30 @@ describe.each(ENGINES)('persisting with the %s engine', (name) => {
     head[20] = (head[20] as number) ^ 1;
     const refused = await rejection(persist(directory, engine, {}, [], { ...file, head }), 'ERR_SOURCE_CHANGED');
     expect(refused.file).toBe('model.safetensors');
+  });
+
+  // 24 MiB are streamed, and 4 MiB written in one step.
+  test.each([[6], [1]])('writes no piece of memory before it is there: %i pieces', async (count) => {
+    const directory = freshDirectory();
+    const pieces = Array.from({ length: count }, () => new Uint8Array(new SharedArrayBuffer(4 * MIB)));
+    const bytes = count * 4 * MIB;
+    const [plan] = layOutTensors('model', [{ name: 'x', dtype: 'U8', shape: [bytes], byteLength: bytes }], 2 ** 30).files;
+    if (plan === undefined) throw new Error('no plan');
+    const held = pieces.map(({ buffer, byteOffset, byteLength }) => engine.hold({ buffer, byteOffset, byteLength }));
+    // The bytes come at the last moment, when they are waited for.
+    const wait = (number: number) => void pieces[number]?.fill(number + 1);
+    const file = {
+      ...plan,
+      ...factsOfHead(plan, crc32c),
+      segments: [{ kind: 'memory', held, wait } as const],
+      expected: new Float64Array(),
+    };
+    await persist(directory, engine, { chunkBytes: MIB }, [], file);
+    const written = readFileSync(path.join(directory, '.tmp-here', 'model.safetensors')).subarray(plan.head.length);
+    expect(
+      pieces.map((_, number) => written.subarray(number * 4 * MIB, (number + 1) * 4 * MIB).every((byte) => byte === number + 1)),
+    ).toEqual(pieces.map(() => true));
+    for (const each of held) each.release();
   });
 
   test('compares what it wrote with the checksum of the snapshot', async () => {

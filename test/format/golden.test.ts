@@ -4,13 +4,14 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { factsOfHead } from '../../src/catalog/file-head.js';
 import { toManifestTensors, writeSmallFile, writeTensorFile } from '../../src/catalog/write-files.js';
+import type { MemoryRange } from '../../src/engine/contract.js';
 import { selectEngine } from '../../src/engine/select.js';
 import { crc32c } from '../../src/format/crc32c.js';
 import { layOutTensors, type TensorFilePlan } from '../../src/format/layout.js';
 import { decodeManifest } from '../../src/format/manifest.js';
 import { encodeManifest } from '../../src/format/manifest-encode.js';
 import { encodeState } from '../../src/format/state.js';
-import { type MemorySource, type Source, toSources } from '../../src/snapshot/source.js';
+import { toSources } from '../../src/snapshot/to-sources.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';
 
@@ -45,10 +46,10 @@ async function writeExample(name: (typeof ENGINES)[number]): Promise<Uint8Array[
     steps: { dtype: 'I64', shape: [], data: new BigInt64Array([7n]) },
   });
   const chunkBytes = 4096;
-  const [plan] = layOutTensors('model', sources, 1e9).files as unknown as readonly [TensorFilePlan];
+  const [plan] = layOutTensors('model', sources.specs, 1e9).files as unknown as readonly [TensorFilePlan];
   const held = plan.tensors.map((tensor) => {
-    const { data } = sources.find((source) => source.name === tensor.name) as Source;
-    return engine.hold(data as MemorySource);
+    const data = sources.data[sources.specs.findIndex(({ name }) => name === tensor.name)];
+    return engine.hold(data as MemoryRange);
   });
   const contents = { ...plan, ...factsOfHead(plan, crc32c), segments: [{ kind: 'memory', held } as const] };
   const written = await writeTensorFile(directory, contents, { engine, direct: 'optional', chunkBytes }, () => {});

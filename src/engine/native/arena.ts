@@ -1,7 +1,7 @@
 /** The native engine's memory for copies: huge pages where the kernel gives them, filled by several threads at once. */
 import { HoldfastError } from '../../errors.js';
 import type { NativeAddon } from '../../native.js';
-import { alignCopy, type CopyArena, type HeldMemory, type MemoryRange } from '../contract.js';
+import { alignCopy, type CopyArena, type CopyPlan, type CopyRun, type MemoryRange } from '../contract.js';
 import { toHoldfastError } from '../system-error.js';
 import { BorrowedMemory, indexBuffers } from './memory.js';
 import { MemoryViews } from './memory-views.js';
@@ -11,6 +11,9 @@ const MANY_RANGES = 1000;
 const SHORT_BYTES = 4096;
 /** The runtime counts what JavaScript sees as memory of its own, and collects garbage more often: larger arenas it never sees. */
 const MAX_VIEW_BYTES = 2 ** 30;
+
+/** What is copied by one call of the addon, on several threads, where somebody waits for the first runs. */
+const BATCH_BYTES = 64 * 2 ** 20;
 
 /** A range, and where in the arena its copy begins. */
 interface Placed {
@@ -36,26 +39,45 @@ export class NativeArena implements CopyArena {
     }
   }
 
-  copy(runs: readonly (readonly MemoryRange[])[]): HeldMemory[] {
-    const short = runs.reduce((sum, { length }) => sum + length, 0) < MANY_RANGES ? undefined : this.look();
-    const rest: Placed[] = [];
+  plan(runs: readonly CopyRun[]): CopyPlan {
     let at = 0;
-    const copies = runs.map((ranges) => {
-      at = alignCopy(at);
-      const begin = at;
-      for (const range of ranges) {
-        const { buffer, byteOffset, byteLength } = range;
-        if (byteOffset + byteLength > buffer.byteLength) {
-          throw new HoldfastError('ERR_SOURCE_CHANGED', 'A tensor’s memory was detached or resized before it could be copied.');
-        }
-        if (short === undefined || byteLength > SHORT_BYTES) rest.push({ range, at });
-        else short.set(range, at);
-        at += byteLength;
-      }
-      return new BorrowedMemory([{ handle: this.handle, byteOffset: begin, byteLength: at - begin }], at - begin);
+    const held = runs.map(({ bytes }) => {
+      const byteOffset = at;
+      at += alignCopy(bytes);
+      return new BorrowedMemory([{ handle: this.handle, byteOffset, byteLength: bytes }], bytes);
     });
-    this.copyTogether(rest);
-    return copies;
+    return { held, fill: (filled) => this.fill(runs, filled) };
+  }
+
+  private fill(runs: readonly CopyRun[], filled: ((runs: number) => void) | undefined): void {
+    const short = runs.reduce((sum, { ranges }) => sum + ranges.length, 0) < MANY_RANGES ? undefined : this.look();
+    let batch: Placed[] = [];
+    let batchBytes = 0;
+    let begin = 0;
+    runs.forEach(({ ranges, lengths, bytes }, i) => {
+      let at = begin;
+      for (let k = 0; k < ranges.length; k++) {
+        const range = ranges[k] as MemoryRange;
+        const length = lengths[k] as number;
+        if (range.byteLength !== length || !isThere(range)) throw changed();
+        if (short !== undefined && length <= SHORT_BYTES) short.set(range, at);
+        else {
+          batch.push({ range, at });
+          batchBytes += length;
+        }
+        at += length;
+      }
+      begin += alignCopy(bytes);
+      if (filled === undefined) return;
+      if (batchBytes >= BATCH_BYTES) {
+        this.copyTogether(batch);
+        batch = [];
+        batchBytes = 0;
+      }
+      if (batch.length === 0) filled(i + 1);
+    });
+    this.copyTogether(batch);
+    filled?.(runs.length);
   }
 
   private look(): MemoryViews | undefined {
@@ -85,4 +107,13 @@ export class NativeArena implements CopyArena {
     this.views = undefined;
     this.addon.releaseArena(this.handle);
   }
+}
+
+/** A view that its buffer has shrunk away from has no bytes; what is no view does not know. */
+function isThere(range: MemoryRange): boolean {
+  return ArrayBuffer.isView(range as unknown) || range.byteOffset + range.byteLength <= range.buffer.byteLength;
+}
+
+function changed(): HoldfastError {
+  return new HoldfastError('ERR_SOURCE_CHANGED', 'A tensor’s memory was detached or resized before it could be copied.');
 }

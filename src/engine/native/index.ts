@@ -186,11 +186,12 @@ export class NativeEngine implements Engine {
   }
 
   async writeFile(path: string, options: WriterOptions, pieces: readonly HeldMemory[]): Promise<FileDigest> {
-    const cancellation = new Cancellation(this.addon, options.signal);
+    const { addon } = this;
+    const cancellation = new Cancellation(addon, options.signal);
+    const inOwnThread = addon.writeFile.bind(addon);
+    const write = options.alone === true ? short(inOwnThread, addon.writeFileSync.bind(addon)) : inOwnThread;
     try {
-      return await cancellation.run('The save', () =>
-        this.addon.writeFile(path, toNativeOptions(options, cancellation), triplesOf(pieces)),
-      );
+      return await cancellation.run('The save', () => write(path, toNativeOptions(options, cancellation), triplesOf(pieces)));
     } finally {
       cancellation.end();
     }

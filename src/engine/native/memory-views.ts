@@ -14,10 +14,10 @@ export class MemoryViews {
   }
 
   /** Copies a range to the byte `at`. */
-  set({ view, buffer, byteOffset, byteLength }: MemoryRange, at: number): void {
-    if (at % 4 === 0 && view instanceof Float32Array) this.floats.set(view, at / 4);
-    else if (at % 4 === 0 && view instanceof Int32Array) this.integers.set(view, at / 4);
-    else if (view instanceof Uint8Array) this.bytes.set(view, at);
-    else this.bytes.set(new Uint8Array(buffer, byteOffset, byteLength), at);
+  set(range: MemoryRange, at: number): void {
+    if (at % 4 === 0 && range instanceof Float32Array) this.floats.set(range, at / 4);
+    else if (at % 4 === 0 && range instanceof Int32Array) this.integers.set(range, at / 4);
+    else if (range instanceof Uint8Array) this.bytes.set(range, at);
+    else this.bytes.set(new Uint8Array(range.buffer, range.byteOffset, range.byteLength), at);
   }
 }

@@ -1,6 +1,6 @@
 /** Memory for copies that every thread can read: a SharedArrayBuffer. */
 import { HoldfastError } from '../../errors.js';
-import { alignCopy, type CopyArena, type HeldMemory, type MemoryRange } from '../contract.js';
+import { alignCopy, type CopyArena, type CopyPlan, type CopyRun, type MemoryRange } from '../contract.js';
 import { PortableMemory } from './memory.js';
 
 const PAGE_BYTES = 4096;
@@ -20,21 +20,24 @@ export class PortableArena implements CopyArena {
     this.bytes = bytes;
   }
 
-  copy(runs: readonly (readonly MemoryRange[])[]): HeldMemory[] {
+  plan(runs: readonly CopyRun[]): CopyPlan {
     const { buffer } = this;
     if (buffer === undefined) throw new HoldfastError('ERR_INTERNAL', 'An arena was used after its release. Please report it.');
     let at = 0;
-    return runs.map((ranges) => {
-      const byteOffset = alignCopy(at);
-      at = byteOffset;
-      for (const range of ranges) {
-        for (const view of new PortableMemory(range).views()) {
-          new Uint8Array(buffer, at, view.length).set(view);
-          at += view.length;
-        }
-      }
-      return new PortableMemory({ buffer, byteOffset, byteLength: at - byteOffset });
+    const held = runs.map(({ bytes }) => {
+      const byteOffset = at;
+      at += alignCopy(bytes);
+      return new PortableMemory({ buffer, byteOffset, byteLength: bytes });
     });
+    return {
+      held,
+      fill: (filled) => {
+        runs.forEach((run, i) => {
+          copyRun(run, buffer, (held[i] as PortableMemory).range.byteOffset);
+          filled?.(i + 1);
+        });
+      },
+    };
   }
 
   async prefault(): Promise<void> {
@@ -47,5 +50,20 @@ export class PortableArena implements CopyArena {
 
   release(): void {
     this.buffer = undefined;
+  }
+}
+
+function copyRun({ ranges, lengths }: CopyRun, buffer: SharedArrayBuffer, begin: number): void {
+  let at = begin;
+  for (let k = 0; k < ranges.length; k++) {
+    const range = ranges[k] as MemoryRange;
+    const memory = new PortableMemory(range);
+    if (memory.byteLength !== lengths[k]) {
+      throw new HoldfastError('ERR_SOURCE_CHANGED', 'A tensor’s memory was detached or resized before it could be copied.');
+    }
+    for (const view of memory.views()) {
+      new Uint8Array(buffer, at, view.length).set(view);
+      at += view.length;
+    }
   }
 }
