@@ -48,11 +48,7 @@ Status ThreadEngine::Start(Job* job, unsigned queue_depth) {
 }
 
 void ThreadEngine::Wake() {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    ++wakes_;
-  }
-  woken_.notify_all();
+  bell_.Ring();
 }
 
 void ThreadEngine::Join() {
@@ -62,11 +58,7 @@ void ThreadEngine::Join() {
 
 void ThreadEngine::Run() {
   for (;;) {
-    uint64_t seen;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      seen = wakes_;
-    }
+    const uint64_t seen = bell_.Rings();
     Operation operation;
     Job::Claim claim;
     try {
@@ -79,8 +71,7 @@ void ThreadEngine::Run() {
       Step(&operation);
       continue;
     }
-    std::unique_lock<std::mutex> lock(mutex_);
-    woken_.wait(lock, [&] { return wakes_ != seen; });
+    bell_.WaitAfter(seen);
   }
 }
 

@@ -2,13 +2,11 @@
 #ifndef HOLDFAST_CORE_THREAD_ENGINE_H_
 #define HOLDFAST_CORE_THREAD_ENGINE_H_
 
-#include <condition_variable>
-#include <cstdint>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
 
+#include "core/bell.h"
 #include "core/engine.h"
 
 namespace holdfast {
@@ -28,9 +26,7 @@ class ThreadEngine : public Engine {
 
   Job* job_ = nullptr;
   std::vector<std::thread> threads_;
-  std::mutex mutex_;
-  std::condition_variable woken_;
-  uint64_t wakes_ = 0;  // guarded by mutex_
+  Bell bell_;
 };
 
 // Runs `body` on a new thread that has every signal blocked: signal handlers of the host must not

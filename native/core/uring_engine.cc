@@ -44,14 +44,14 @@ class UringEngine::Loop {
 
   void Run() {
     for (;;) {
-      const uint64_t seen = engine_.Wakes();
+      const uint64_t seen = engine_.bell_.Rings();
       const Job::Claim claim = Fill();
       if (in_flight() > 0) {
         Advance(claim == Job::Claim::kOperation ? 0 : 1);
       } else if (claim == Job::Claim::kDone) {
         return;
       } else if (claim == Job::Claim::kWait) {
-        engine_.WaitForWake(seen);
+        engine_.bell_.WaitAfter(seen);
       }
     }
   }
@@ -181,10 +181,10 @@ Status UringEngine::Start(Job* job, unsigned queue_depth) {
   }
   const Status started = StartThreads();
   std::unique_lock<std::mutex> lock(mutex_);
-  woken_.wait(lock, [&] { return tried_ == threads_.size(); });
+  tried_changed_.wait(lock, [&] { return tried_ == threads_.size(); });
   if (started.ok() && refused_ < 0) return Status::System(-refused_, "io_uring_enter", "");
   decided_ = true;
-  woken_.notify_all();
+  tried_changed_.notify_all();
   return started;
 }
 
@@ -213,35 +213,21 @@ void UringEngine::RunLoop(Loop* loop) {
     std::unique_lock<std::mutex> lock(mutex_);
     ++tried_;
     if (error < 0) refused_ = error;
-    woken_.notify_all();
-    woken_.wait(lock, [&] { return decided_ || refused_ < 0; });
+    tried_changed_.notify_all();
+    tried_changed_.wait(lock, [&] { return decided_ || refused_ < 0; });
     if (refused_ < 0) return;
   }
   loop->Run();
 }
 
 void UringEngine::Wake() {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    ++wakes_;
-  }
-  woken_.notify_all();
+  bell_.Ring();
 }
 
 void UringEngine::Join() {
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
   loops_.clear();
-}
-
-uint64_t UringEngine::Wakes() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return wakes_;
-}
-
-void UringEngine::WaitForWake(uint64_t seen) {
-  std::unique_lock<std::mutex> lock(mutex_);
-  woken_.wait(lock, [&] { return wakes_ != seen; });
 }
 
 }  // namespace holdfast

@@ -4,12 +4,12 @@
 #define HOLDFAST_CORE_URING_ENGINE_H_
 
 #include <condition_variable>
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
+#include "core/bell.h"
 #include "core/engine.h"
 #include "core/ring.h"
 
@@ -32,15 +32,13 @@ class UringEngine : public Engine {
 
   Status StartThreads();
   void RunLoop(Loop* loop);
-  uint64_t Wakes();
-  void WaitForWake(uint64_t seen);
 
   Operations& operations_;
   std::vector<std::unique_ptr<Loop>> loops_;
   std::vector<std::thread> threads_;
+  Bell bell_;
   std::mutex mutex_;  // guards everything below
-  std::condition_variable woken_;
-  uint64_t wakes_ = 0;
+  std::condition_variable tried_changed_;
   size_t tried_ = 0;      // threads that have entered their ring for the first time
   int refused_ = 0;       // a negative errno, if one of them could not
   bool decided_ = false;  // whether the engine can be used
