@@ -50,7 +50,7 @@ export function ours(options: FieldOptions): Contender[] {
 /** The least that makes one file durable, where fio's milliseconds are too coarse. */
 export function bareLimit(options: FieldOptions): Contender {
   const settings = jobSettings(options, 'bare');
-  return new Hosted({ name: 'bare', kind: 'limit', job: 'bare-save', settings, memoryFactor: 2, diskFactor: 2 });
+  return new Hosted({ name: 'bare', kind: 'limit', job: 'bare-save', settings, memoryFactor: 2, diskFactor: 1 });
 }
 
 /** fio by the ways that calibration has found: the fastest one is the limit, one of the other engine stands beside it. */

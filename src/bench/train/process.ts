@@ -48,6 +48,8 @@ async function train({ tensors: shapes, runs, engine, directory }: TrainTrial): 
       tell({ type: 'turn', round, variant });
       results[variant] = await trainBeside(step, () => beside[variant](round));
       await rm(path.join(directory, 'buffered.bin'), { force: true });
+      // The checkpoint before the last one is removed behind the save: not beside the next variant.
+      for (const manager of Object.values(managers)) await manager.flush();
       await settle(directory, bytesOf(shapes));
     }
     if (round > 0) tell({ type: 'round', round: results as TrainRound });
