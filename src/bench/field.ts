@@ -70,14 +70,14 @@ export async function fioLimit(
 
 /** The peers that were asked for and that know this action, whether they are installed or not. */
 export function peers(options: FieldOptions): Contender[] {
-  const { action, tensors, directory, python } = options;
+  const { action, tensors, directory, python, onWarning } = options;
   if (action === 'verify') return [];
   return options.peers.flatMap((name): Contender[] => {
     if (name === 'fs') return [filePeer(options)];
     if (name === 'tfjs-node') return action === 'save' ? [tfjsPeer(options)] : [];
     // What it saves is what torch-dcp loads.
     if (name === 'torch-dcp-async' && action === 'load') return [];
-    return [new PythonPeer({ name, python, action, tensors, directory: path.join(directory, name) })];
+    return [new PythonPeer({ name, python, action, tensors, directory: path.join(directory, name), onWarning })];
   });
 }
 
