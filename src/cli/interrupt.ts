@@ -29,6 +29,8 @@ export function listenForInterrupt(): Interrupt {
     signal: controller.signal,
     exitCode: () => code,
     release: () => {
+      // Once one came they stay: what npx passes on a moment later must not end the process before its output is through.
+      if (code !== undefined) return;
       for (const name of names) process.off(name, listener);
     },
   };
