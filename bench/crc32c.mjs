@@ -1,53 +1,66 @@
-/**
- * Throughput of every CRC32C variant that this processor runs, on one core and on data in its cache.
- *
- *   node bench/crc32c.mjs [--json] [--mib 2] [--runs 101] [--peer-mib 1024] [--pairs 15]
- *
- * And the one that the library uses beside Intel ISA-L's, in the same program (compiled for the purpose, where ISA-L is installed), on memory of
- * --peer-mib MiB, which is in no cache; 0 leaves that out. The ratio is of speeds: above 1 the library is faster.
- *
- * A figure is the median over the runs; memcpy (Buffer.copy) is there to compare with.
- */
-import { createRequire } from 'node:module';
-import os from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+#!/usr/bin/env node
+// Throughput of every CRC32C variant that this processor runs, and of the best one beside Intel ISA-L's.
+import { loadNative } from '../dist/native.js';
 import { compareWithIsal, describeComparison } from './lib/crc32c-peer.mjs';
+import { Missing } from './lib/missing.mjs';
+import { positiveNumber, wholeNumber } from './lib/options.mjs';
+import { describeMachine, runBenchmark } from './lib/program.mjs';
+import { short } from './lib/stats.mjs';
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    mib: { type: 'string', default: '2' },
-    runs: { type: 'string', default: '101' },
-    'peer-mib': { type: 'string', default: '1024' },
-    pairs: { type: 'string', default: '15' },
-  },
+const HELP = `Throughput of every CRC32C variant that this processor runs, on one core and on data in its cache.
+
+  node bench/crc32c.mjs [--mib N] [--runs N] [--peer-mib N] [--pairs N] [--dir DIRECTORY] [--json] [--out FILE]
+
+  --mib       MiB of the data. Default 2
+  --runs      the figure is the median over so many. Default 101
+  --peer-mib  MiB of memory for the comparison with ISA-L, which is in no cache; 0 leaves that out. Default 1024
+  --pairs     rounds of that comparison. Default 15
+  --dir       where that is compiled; default a new directory here
+  --json      one JSON document on standard output; --out writes it into a file as well
+
+memcpy (Buffer.copy) is there to compare with. The variant that the library uses is measured beside Intel ISA-L's in the same program, which is compiled for
+the purpose where g++ and ISA-L are installed (Debian: apt-get install g++ libisal-dev). The ratio is of speeds: above 1 the library is faster.
+Exits with 1 if a checksum is wrong.
+
+Examples
+  node bench/crc32c.mjs
+  node bench/crc32c.mjs --mib 0.25 --runs 11 --peer-mib 0 --json`;
+
+/** Bytes of one run: as often as this takes, so that the clock and the call itself do not show. */
+const RUN_BYTES = 8 * 2 ** 20;
+const WARM_RUNS = 3;
+
+await runBenchmark({
+  name: 'crc32c',
+  help: HELP,
+  options: { mib: positiveNumber(2), runs: wholeNumber(101), 'peer-mib': wholeNumber(1024, 0), pairs: wholeNumber(15) },
+  measure,
+  print,
 });
-const bytes = Math.round(Number(values.mib) * 2 ** 20);
-const runs = Number(values.runs);
-const peerMib = Number(values['peer-mib']);
-const pairs = Number(values.pairs);
-if (!(bytes > 0) || !(runs > 0) || !(pairs > 0) || !Number.isInteger(peerMib) || peerMib < 0) {
-  process.stderr.write('--mib, --runs and --pairs must be positive numbers, --peer-mib a whole one\n');
-  process.exit(2);
+
+async function measure({ mib, runs, 'peer-mib': peerMib, pairs }, { directory }) {
+  const { addon, reason } = loadNative();
+  if (addon === undefined) throw new Missing(`the native engine is not there: ${reason}`);
+  const bytes = Math.max(4, Math.round((mib * 2 ** 20) / 4) * 4);
+  const data = Buffer.alloc(bytes);
+  for (let at = 0; at < bytes; at += 4) data.writeInt32LE(Math.imul(at, 0x9e3779b1), at);
+  const copy = Buffer.alloc(bytes);
+  const expected = addon.crc32c(data, 0, 'portable');
+  const results = addon.crc32cImplementations().map((name) => {
+    const correct = addon.crc32c(data, 0, name) === expected;
+    return { name, correct, gigabytesPerSecond: speedOf(() => addon.crc32c(data, 0, name), bytes, runs) };
+  });
+  results.push({ name: 'memcpy', correct: true, gigabytesPerSecond: speedOf(() => data.copy(copy), bytes, runs) });
+  const peer = peerMib === 0 ? { leftOut: '--peer-mib is 0' } : compareWithIsal({ mib: peerMib, pairs, directory });
+  if (peer.correct === false || results.some(({ correct }) => !correct)) process.exitCode = 1;
+  return { bytes, results, peer };
 }
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const require = createRequire(import.meta.url);
-const addon = require(process.env['HOLDFAST_ADDON'] ?? require('node-gyp-build').path(root));
-
-const data = Buffer.alloc(bytes);
-for (let at = 0; at < bytes; at += 4) data.writeInt32LE(Math.imul(at, 0x9e3779b1), at);
-const copy = Buffer.alloc(bytes);
-const expected = addon.crc32c(data, 0, 'portable');
-
 /** Gigabytes (10^9) per second: the median, and the quartiles around it. */
-function measure(action) {
-  // Enough repetitions per run that the clock and the call itself do not show.
-  const repetitions = Math.max(1, Math.round((8 << 20) / bytes));
+function speedOf(action, bytes, runs) {
+  const repetitions = Math.max(1, Math.round(RUN_BYTES / bytes));
   const figures = [];
-  for (let run = -3; run < runs; run++) {
+  for (let run = -WARM_RUNS; run < runs; run++) {
     const started = process.hrtime.bigint();
     for (let repetition = 0; repetition < repetitions; repetition++) action();
     const nanoseconds = Number(process.hrtime.bigint() - started);
@@ -58,22 +71,16 @@ function measure(action) {
   return { median: at(0.5), lowerQuartile: at(0.25), upperQuartile: at(0.75) };
 }
 
-const results = addon.crc32cImplementations().map((name) => {
-  const correct = addon.crc32c(data, 0, name) === expected;
-  return { name, correct, gigabytesPerSecond: measure(() => addon.crc32c(data, 0, name)) };
-});
-results.push({ name: 'memcpy', correct: true, gigabytesPerSecond: measure(() => data.copy(copy)) });
+function print({ settings, environment, bytes, results, peer }) {
+  const rows = results.map(({ name, correct, gigabytesPerSecond: { median, lowerQuartile, upperQuartile } }) => {
+    const spread = `(${lowerQuartile} to ${upperQuartile})`;
+    return `  ${name.padEnd(12)} ${median.toFixed(1).padStart(7)} GB/s ${spread}${correct ? '' : '  WRONG'}`;
+  });
+  return `
+CRC32C of ${short(bytes / 2 ** 20)} MiB on one core, medians of ${settings.runs} runs
+${describeMachine(environment)}
 
-const peer = peerMib === 0 ? { leftOut: '--peer-mib is 0' } : compareWithIsal(peerMib, pairs);
-const report = { bytes, runs, cpu: os.cpus()[0]?.model ?? 'unknown', arch: process.arch, node: process.version, results, peer };
-if (values.json) {
-  process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-} else {
-  process.stdout.write(`${values.mib} MiB, median of ${runs} runs, one core of ${report.cpu}\n`);
-  for (const { name, correct, gigabytesPerSecond: speed } of results) {
-    const spread = `(${speed.lowerQuartile} to ${speed.upperQuartile})`;
-    process.stdout.write(`  ${name.padEnd(12)} ${speed.median.toFixed(1).padStart(7)} GB/s ${spread}${correct ? '' : '  WRONG'}\n`);
-  }
-  process.stdout.write(`\n${describeComparison(peer)}\n`);
+${rows.join('\n')}
+
+${describeComparison(peer)}`;
 }
-if (peer.correct === false || results.some(({ correct }) => !correct)) process.exit(1);

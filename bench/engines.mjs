@@ -5,18 +5,21 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomFloats } from '../dist/bench/random.js';
 import { loadNative } from '../dist/native.js';
-import { describeMachine, positiveNumber, runBenchmark, wholeNumber, wholeNumbers } from './lib/program.mjs';
+import { Missing } from './lib/missing.mjs';
+import { positiveNumber, wholeNumber, wholeNumbers } from './lib/options.mjs';
+import { describeMachine, REST, runBenchmark } from './lib/program.mjs';
 import { short, spread, summary } from './lib/stats.mjs';
 
 const HELP = `Writing and reading a file by threads and by io_uring, in one process, in turns.
 
-  node bench/engines.mjs [--size GIB] [--runs N] [--sweep] [--operations LIST] [--depths LIST] [--dir DIRECTORY] [--json] [--out FILE]
+  node bench/engines.mjs [--size GIB] [--runs N] [--sweep] [--operations LIST] [--depths LIST] [--rest MS] [--dir DIRECTORY] [--json] [--out FILE]
 
   --size        GiB of the file. Default 2. Reading takes as much memory, writing 1 GiB at most
   --runs        rounds; each writes and reads the file by threads, by io_uring, and by threads again; the order changes. Default 15
   --sweep       every operation size with every depth, and not only the defaults of the library
   --operations  KiB of one operation, for --sweep. Default 512,1024,4096,8192
   --depths      operations in flight, for --sweep. Default 2,8,16
+  --rest        milliseconds of rest after each write. Default 200
   --dir         where to write; default a new directory here
   --json        one JSON document on standard output; --out writes it into a file as well
 
@@ -30,8 +33,6 @@ Examples
 
 const GIB = 2 ** 30;
 const CHUNK_BYTES = 4 * 2 ** 20;
-/** What the last run has left to the disk must not slow the next one down. */
-const REST_MS = 200;
 
 await runBenchmark({
   name: 'engines',
@@ -41,17 +42,18 @@ await runBenchmark({
     runs: wholeNumber(15),
     operations: wholeNumbers('512,1024,4096,8192'),
     depths: wholeNumbers('2,8,16'),
+    rest: REST,
   },
   flags: ['sweep'],
   measure,
   print,
 });
 
-async function measure({ size, runs, sweep, operations, depths }, { directory, progress }) {
+async function measure({ size, runs, sweep, operations, depths, rest }, { directory, progress }) {
   const { addon, reason } = loadNative();
-  if (addon === undefined) throw new Error(`The native engine is not there: ${reason}`);
+  if (addon === undefined) throw new Missing(`the native engine is not there: ${reason}`);
   const io = addon.ioUring();
-  if (!io.available) throw new Error(`There is nothing to compare: ${io.reason}.`);
+  if (!io.available) throw new Missing(`there is nothing to compare: ${io.reason}.`);
   const bytes = Math.max(4096, Math.round((size * GIB) / 4096) * 4096);
   const file = makeFile(addon, path.join(directory, 'file'), bytes);
   const shapes = sweep
@@ -59,7 +61,7 @@ async function measure({ size, runs, sweep, operations, depths }, { directory, p
     : [{ operationBytes: 0, queueDepth: 0 }];
   const cases = [];
   for (const shape of shapes) {
-    const result = { ...shape, ...(await compare(file, shape, runs)) };
+    const result = { ...shape, ...(await compare(file, shape, runs, rest)) };
     cases.push(result);
     const words = ['write', 'read'].map((what) => `${what} ${spread(result[what].speed)}, CPU ${spread(result[what].cpu)}`);
     progress(`${nameOf(shape)}: io_uring by threads: ${words.join('; ')}`);
@@ -69,7 +71,7 @@ async function measure({ size, runs, sweep, operations, depths }, { directory, p
 }
 
 /** Seconds and CPU seconds of both ways, in rounds. */
-async function compare(file, shape, runs) {
+async function compare(file, shape, runs, rest) {
   const variants = ['threads', 'io_uring', 'threads'];
   const rounds = [];
   for (let run = 0; run <= runs; run++) {
@@ -79,7 +81,7 @@ async function compare(file, shape, runs) {
       const options = { ...shape, io: variants[index] };
       await file.remove();
       const write = await timed(() => file.write(options));
-      await sleep(REST_MS);
+      await sleep(rest);
       const read = await timed(() => file.read(options));
       figures[index] = { write, read };
     }

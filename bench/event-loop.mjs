@@ -6,23 +6,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EventLoopProbe } from '../dist/bench/event-loop.js';
 import { CheckpointManager, keep } from '../dist/index.js';
 import { saveModelAsync } from '../dist/tfjs/index.js';
+import { fileName, positiveNumber, wholeNumber } from './lib/options.mjs';
 import { COLOURS, renderSvg } from './lib/plot.mjs';
-import { describeMachine, positiveNumber, runBenchmark, wholeNumber } from './lib/program.mjs';
+import { describeMachine, runBenchmark } from './lib/program.mjs';
 import { median, short } from './lib/stats.mjs';
 import { bytesOf, denseModel, loadTf, tensorsOf, trainStep } from './lib/tfjs.mjs';
 
 const HELP = `The delay of the event loop around one save of the same tfjs-node model, by three ways of saving.
 
-  node bench/event-loop.mjs [--params MILLIONS] [--runs N] [--dir DIRECTORY] [--svg FILE] [--json] [--out FILE]
+  node bench/event-loop.mjs [--params MILLIONS] [--runs N] [--around MS] [--svg FILE] [--dir DIRECTORY] [--json] [--out FILE]
 
   --params  millions of parameters; with Adam a save has three times as many numbers. Default 84: about 1 GB
   --runs    rounds; each saves once in every way. The plot is of the round whose longest block is the median. Default 5
+  --around  milliseconds before and after each save that are recorded, too. Default 500
   --svg     write the plot into this file
   --dir     where to write; default a new directory here
   --json    one JSON document on standard output; --out writes it into a file as well
 
 saveModelAsync is durable at its end. tfjs-node's model.save('file://…') does not sync. The third is what one writes oneself: writeFileSync of every
-tensor's dataSync, then fsync. A timer of 2 ms records how late it is; half a second before and after each save is recorded, too.
+tensor's dataSync, then fsync. A timer of 2 ms records how late it is.
 Needs tfjs-node ("npm run setup:tfjs-node").
 
 Examples
@@ -30,7 +32,6 @@ Examples
   node bench/event-loop.mjs --params 10 --runs 1 --json`;
 
 const PROBE_MS = 2;
-const AROUND_MS = 500;
 /** Dots per line of the plot; each is the longest delay in its stretch of time. */
 const DOTS = 600;
 
@@ -48,12 +49,12 @@ const COLOURS_OF = { ours: COLOURS.ours, stock: COLOURS.theirs, buffered: COLOUR
 await runBenchmark({
   name: 'event-loop',
   help: HELP,
-  options: { params: positiveNumber(84), runs: wholeNumber(5), svg: { value: '', parse: (text) => text } },
+  options: { params: positiveNumber(84), runs: wholeNumber(5), around: wholeNumber(500, 1), svg: fileName() },
   measure,
   print,
 });
 
-async function measure({ params, runs, svg }, { directory, progress }) {
+async function measure({ params, runs, around, svg }, { directory, progress }) {
   const tf = await loadTf('node');
   const model = denseModel(tf, params * 1e6);
   // The first step makes the slots; after the second every tensor is one that an operation has made.
@@ -67,7 +68,9 @@ async function measure({ params, runs, svg }, { directory, progress }) {
   for (let run = 0; run <= runs; run++) {
     const round = {};
     for (const [name, save] of Object.entries(ways)) {
-      round[name] = await record(() => save(run));
+      round[name] = await record(() => save(run), around);
+      // The checkpoint before the last one is removed behind the save: not beside the next way.
+      await manager.flush();
       const { longestMs, seconds } = round[name];
       if (run > 0) progress(`round ${run}/${runs}: ${NAMES[name]}: longest block ${short(longestMs)} ms of ${short(seconds)} s`);
     }
@@ -75,7 +78,7 @@ async function measure({ params, runs, svg }, { directory, progress }) {
   }
   await manager.close();
   const series = Object.fromEntries(Object.keys(NAMES).map((name) => [name, typical(rounds.map((round) => round[name]))]));
-  if (svg !== '') await writePlot(svg, series, bytes);
+  if (svg !== '') await writePlot(svg, series, { bytes, around });
   return { settings: { bytes, tfjs: tf.version_core, probeMs: PROBE_MS }, ways: summarize(rounds), series };
 }
 
@@ -103,13 +106,13 @@ function waysToSave(manager, model, directory) {
 }
 
 /** Seconds that a save took, its longest block, and how late the timer was when, in milliseconds from the call. */
-async function record(save) {
+async function record(save, around) {
   const probe = new EventLoopProbe(PROBE_MS, true);
-  await sleep(AROUND_MS);
+  await sleep(around);
   const called = performance.now();
   await save();
   const ended = performance.now();
-  await sleep(AROUND_MS);
+  await sleep(around);
   probe.stop();
   const turns = probe.turns.map(({ at, late }) => [round(at - called), round(late)]);
   const during = probe.turns.filter(({ at, late }) => at >= called && at - late <= ended);
@@ -136,8 +139,8 @@ function summarize(rounds) {
 }
 
 /** One strip per way of saving, above each other, with the same axes. */
-async function writePlot(file, series, bytes) {
-  const from = -AROUND_MS / 1000;
+async function writePlot(file, series, { bytes, around }) {
+  const from = -around / 1000;
   const to = Math.max(...Object.values(series).map(({ seconds }) => seconds)) - from;
   const scales = { x: { domain: [from, to], nice: false }, y: { type: 'log', domain: [LEAST_MS, 100_000], clamp: true } };
   const svg = await renderSvg({

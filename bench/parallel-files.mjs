@@ -4,26 +4,29 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomFloats } from '../dist/bench/random.js';
+import { factsOfHead } from '../dist/catalog/file-head.js';
 import { persistCheckpoint } from '../dist/catalog/persist.js';
 import { selectEngine } from '../dist/engine/select.js';
 import { layOutTensors } from '../dist/format/layout.js';
-import { choice, describeMachine, positiveNumber, runBenchmark, wholeNumber, wholeNumbers } from './lib/program.mjs';
+import { choice, positiveNumber, wholeNumber, wholeNumbers } from './lib/options.mjs';
+import { describeMachine, REST, runBenchmark } from './lib/program.mjs';
 import { short, spread, summary } from './lib/stats.mjs';
 
 const HELP = `Writing a checkpoint's files one at a time or several at a time.
 
-  node bench/parallel-files.mjs [--at-once LIST] [--scale N] [--runs N] [--engine native|portable] [--dir DIRECTORY] [--json] [--out FILE]
+  node bench/parallel-files.mjs [--at-once LIST] [--scale N] [--runs N] [--engine native|portable] [--rest MS] [--dir DIRECTORY] [--json] [--out FILE]
 
   --at-once  how many files at a time; each is compared with one. Default 2,3,4
   --scale    multiplies the bytes of every case. Default 1
   --runs     rounds; each writes every case one file at a time, twice, and with every number of --at-once; the order changes. Default 15
   --engine   default native
+  --rest     milliseconds of rest after each write. Default 200
   --dir      where to write; default a new directory here
   --json     one JSON document on standard output; --out writes it into a file as well
 
 Cases: shards, 4 files of 256 MiB; pair, a model of 256 MiB and an optimizer of 512 MiB; tiny, a model of 64 KiB and an optimizer of 128 KiB with
-model.json and state.json, as a small TensorFlow.js model has; many, 64 files of 1 MiB. Counted: everything from making the temporary directory to its fsync, manifest included. Speed is against the mean of the two runs
-with one file at a time of the same round, and these against each other are the noise (A/A).
+model.json and state.json, as a small TensorFlow.js model has; many, 64 files of 1 MiB. Counted: everything from making the temporary directory to its fsync, manifest included. Speed is against the mean of
+the two runs with one file at a time of the same round, and these against each other are the noise (A/A).
 
 Examples
   node bench/parallel-files.mjs
@@ -41,8 +44,6 @@ const SMALL_FILES = [
   { name: 'model.json', role: 'attachment', bytes: Buffer.alloc(4096, 'x') },
   { name: 'state.json', role: 'state', bytes: Buffer.alloc(2048, 'x') },
 ];
-/** What the last run has left to the disk (discarding removed files) must not slow the next one down. */
-const REST_MS = 200;
 
 await runBenchmark({
   name: 'parallel-files',
@@ -52,12 +53,13 @@ await runBenchmark({
     scale: positiveNumber(1),
     runs: wholeNumber(15),
     engine: choice(['native', 'portable']),
+    rest: REST,
   },
   measure,
   print,
 });
 
-async function measure({ 'at-once': numbers, scale, runs, engine: name }, { directory, progress }) {
+async function measure({ 'at-once': numbers, scale, runs, engine: name, rest }, { directory, progress }) {
   const engine = selectEngine(name);
   const cases = {};
   for (const [title, roles] of Object.entries(CASES)) {
@@ -67,7 +69,7 @@ async function measure({ 'at-once': numbers, scale, runs, engine: name }, { dire
     cases[title] = {
       files: files.length + smallFiles.length,
       bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
-      ...(await compare(write, numbers, runs)),
+      ...(await compare(write, numbers, runs, rest)),
     };
     const { speed, noise } = cases[title];
     progress(`${title}: ${numbers.map((n) => `${n} at once ${short(speed[n].median)}`).join(', ')}; A/A ${spread(noise)}`);
@@ -77,7 +79,7 @@ async function measure({ 'at-once': numbers, scale, runs, engine: name }, { dire
 }
 
 /** Seconds with one file at a time, twice, and with each of `numbers`, in rounds. */
-async function compare(write, numbers, runs) {
+async function compare(write, numbers, runs, rest) {
   const variants = [1, ...numbers, 1];
   const rounds = [];
   for (let run = 0; run <= runs; run++) {
@@ -85,7 +87,7 @@ async function compare(write, numbers, runs) {
     for (let i = 0; i < variants.length; i++) {
       const index = (i + run) % variants.length;
       seconds[index] = await write(variants[index]);
-      await sleep(REST_MS);
+      await sleep(rest);
     }
     // The first round finds code cold, and does not count.
     if (run > 0) rounds.push(seconds);
@@ -122,7 +124,8 @@ function toFiles(engine, roles, scale) {
     const { files } = layOutTensors(role, specs, perFile * byteLength);
     return files.map((plan) => {
       const held = plan.tensors.map(() => engine.hold({ buffer: randomFloats(byteLength / 4, seed++).buffer, byteOffset: 0, byteLength }));
-      return { ...plan, segments: [{ kind: 'memory', held }], expected: new Float64Array() };
+      const facts = factsOfHead(plan, (part) => engine.crc32c(part));
+      return { ...plan, ...facts, segments: [{ kind: 'memory', held }], expected: new Float64Array() };
     });
   });
 }

@@ -3,7 +3,8 @@
 import path from 'node:path';
 import { CheckpointManager, keep } from '../dist/index.js';
 import { saveModelAsync } from '../dist/tfjs/index.js';
-import { choice, describeMachine, runBenchmark, wholeNumber } from './lib/program.mjs';
+import { choice, wholeNumber } from './lib/options.mjs';
+import { describeMachine, runBenchmark } from './lib/program.mjs';
 import { lookAtResources } from './lib/resources.mjs';
 import { median, short, slope } from './lib/stats.mjs';
 import { loadTf } from './lib/tfjs.mjs';

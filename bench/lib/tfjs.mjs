@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import util from 'node:util';
+import { Missing } from './missing.mjs';
 
 const TFJS_NODE = fileURLToPath(new URL('../../.cache/tfjs-node', import.meta.url));
 
@@ -17,7 +18,7 @@ export async function loadTf(backend) {
 }
 
 function loadTfjsNode() {
-  if (!existsSync(`${TFJS_NODE}/ready.json`)) throw new Error('tfjs-node is not set up: run "npm run setup:tfjs-node".');
+  if (!existsSync(`${TFJS_NODE}/ready.json`)) throw new Missing('tfjs-node is not set up: run "npm run setup:tfjs-node".');
   // tfjs-node 4.22 uses what Node.js 24 has removed.
   util.isNullOrUndefined ??= (value) => value === null || value === undefined;
   util.isArray ??= Array.isArray;

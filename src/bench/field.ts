@@ -50,7 +50,7 @@ export function ours(options: FieldOptions): Contender[] {
 /** The least that makes one file durable, where fio's milliseconds are too coarse. */
 export function bareLimit(options: FieldOptions): Contender {
   const settings = jobSettings(options, 'bare');
-  return new Hosted({ name: 'bare', kind: 'limit', job: 'bare-save', settings, memoryFactor: 2, diskFactor: 2 });
+  return new Hosted({ name: 'bare', kind: 'limit', job: 'bare-save', settings, memoryFactor: 2, diskFactor: 1 });
 }
 
 /** fio by the ways that calibration has found: the fastest one is the limit, one of the other engine stands beside it. */
@@ -70,14 +70,14 @@ export async function fioLimit(
 
 /** The peers that were asked for and that know this action, whether they are installed or not. */
 export function peers(options: FieldOptions): Contender[] {
-  const { action, tensors, directory, python } = options;
+  const { action, tensors, directory, python, onWarning } = options;
   if (action === 'verify') return [];
   return options.peers.flatMap((name): Contender[] => {
     if (name === 'fs') return [filePeer(options)];
     if (name === 'tfjs-node') return action === 'save' ? [tfjsPeer(options)] : [];
     // What it saves is what torch-dcp loads.
     if (name === 'torch-dcp-async' && action === 'load') return [];
-    return [new PythonPeer({ name, python, action, tensors, directory: path.join(directory, name) })];
+    return [new PythonPeer({ name, python, action, tensors, directory: path.join(directory, name), onWarning })];
   });
 }
 

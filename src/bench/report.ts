@@ -1,8 +1,7 @@
 /** The result of a benchmark: what `--json` prints, `--out` stores, `compare` and the interval tuner read. */
-import type { EngineName } from '../index.js';
 import type { Environment } from './environment.js';
 import type { StallSource } from './sources.js';
-import type { StallRow } from './stall-trial.js';
+import type { StallRow, StallTrial } from './stall-trial.js';
 
 /** Whose work a row shows: this library's, another's, or the bare disk's. */
 export type RowKind = 'ours' | 'peer' | 'limit';
@@ -80,15 +79,10 @@ export interface SweepReport extends ReportHeader {
   readonly points: readonly Comparison[];
 }
 
-export interface StallSettings {
+export interface StallSettings extends Omit<StallTrial, 'source' | 'bytes'> {
   /** Bytes of all tensors together, one row per source and size. */
   readonly sizes: readonly number[];
   readonly sources: readonly StallSource[];
-  readonly tensors: number;
-  readonly runs: number;
-  readonly calls: number;
-  readonly engine: EngineName | 'auto';
-  readonly reserve: boolean;
   /** An existing directory; a new one in it is used, and removed. */
   readonly directory: string;
 }

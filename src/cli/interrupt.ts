@@ -29,7 +29,13 @@ export function listenForInterrupt(): Interrupt {
     signal: controller.signal,
     exitCode: () => code,
     release: () => {
-      for (const name of names) process.off(name, listener);
+      if (code === undefined) {
+        for (const name of names) process.off(name, listener);
+        return;
+      }
+      // What npx passes on a moment later must not end the process while its output is on the way. Nor while it ends: Node.js takes the
+      // listeners away before it ends by itself, and leaves them with process.exit(). By then the output is through.
+      process.once('beforeExit', () => process.exit(code));
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Contender } from '../../src/bench/contender.js';
 import { planSpace } from '../../src/bench/memory-plan.js';
 import type { RowKind } from '../../src/bench/report.js';
 import { type RoundsOptions, runRounds } from '../../src/bench/rounds.js';
+import { restAfter } from '../../src/bench/settle.js';
 import { HoldfastError } from '../../src/errors.js';
 import { rejection } from '../helpers/errors.js';
 
@@ -126,6 +127,13 @@ describe('rounds', () => {
     expect(rounds.measured.size).toBe(0);
   });
 });
+
+test.each([
+  [1024, 10],
+  [8 * 2 ** 20, 62.5],
+  [64 * 2 ** 20, 500],
+  [2 ** 33, 500],
+])('after a turn with %i bytes there is a rest of %d ms', (bytes, expected) => expect(restAfter(bytes)).toBe(expected));
 
 describe('the plan', () => {
   const { make } = cast([]);

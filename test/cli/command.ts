@@ -27,6 +27,8 @@ export interface RunOptions {
   readonly signal?: NodeJS.Signals;
   /** When to send it, from the start of the process. */
   readonly signalAfterMs?: number;
+  /** Or as soon as this is so. */
+  readonly signalWhen?: () => boolean;
   /** And once more at once, as npx does. */
   readonly signalTwice?: boolean;
 }
@@ -34,7 +36,7 @@ export interface RunOptions {
 /** Runs `holdfast ...args` with a fixed environment: no colours, no terminal, UTC. */
 export function holdfast(
   args: readonly string[],
-  { env = {}, prefix = [], signal, signalAfterMs = 0, signalTwice = false }: RunOptions = {},
+  { env = {}, prefix = [], signal, signalAfterMs = 0, signalWhen, signalTwice = false }: RunOptions = {},
 ): Promise<Outcome> {
   const { PATH = '', HOLDFAST_ENGINE, HOLDFAST_ADDON } = process.env;
   const inherited = { PATH, ...(HOLDFAST_ENGINE && { HOLDFAST_ENGINE }), ...(HOLDFAST_ADDON && { HOLDFAST_ADDON }) };
@@ -51,10 +53,24 @@ export function holdfast(
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  if (signal !== undefined) setTimeout(() => child.kill(signal), signalAfterMs);
-  if (signal !== undefined && signalTwice) setTimeout(() => child.kill(signal), signalAfterMs + 20);
+  const kill = () => {
+    child.kill(signal);
+    if (signalTwice) setTimeout(() => child.kill(signal), 20);
+  };
+  let watch: NodeJS.Timeout | undefined;
+  if (signal !== undefined && signalWhen === undefined) setTimeout(kill, signalAfterMs);
+  if (signal !== undefined && signalWhen !== undefined) {
+    watch = setInterval(() => {
+      if (!signalWhen()) return;
+      clearInterval(watch);
+      kill();
+    }, 20);
+  }
   return new Promise((resolve, reject) => {
-    child.on('error', reject).on('close', (code) => resolve({ code, stdout, stderr }));
+    child.on('error', reject).on('close', (code) => {
+      clearInterval(watch);
+      resolve({ code, stdout, stderr });
+    });
   });
 }
 

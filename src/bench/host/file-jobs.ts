@@ -55,9 +55,9 @@ export async function bareSave({ tensors, directory }: JobSettings): Promise<Job
   const data = await makeTensors(tensors);
   const joined = Buffer.concat(data.map(({ data: { buffer } }) => new Uint8Array(buffer)));
   const temporary = path.join(directory, 'new.bin');
-  const target = path.join(directory, 'checkpoint.bin');
+  const target = (call: number) => path.join(directory, `${call}.bin`);
   return {
-    run: async () => {
+    run: async (call) => {
       const fd = openSync(temporary, 'w');
       try {
         for (let at = 0; at < joined.length; ) at += writeSync(fd, joined, at, Math.min(MAX_TRANSFER_BYTES, joined.length - at));
@@ -65,7 +65,8 @@ export async function bareSave({ tensors, directory }: JobSettings): Promise<Job
       } finally {
         closeSync(fd);
       }
-      renameSync(temporary, target);
+      // A name of its own: replacing the last file would remove it within the run, which is counted for nobody.
+      renameSync(temporary, target(call));
       const directoryFd = openSync(directory, 'r');
       try {
         fsyncSync(directoryFd);
@@ -73,6 +74,7 @@ export async function bareSave({ tensors, directory }: JobSettings): Promise<Job
         closeSync(directoryFd);
       }
     },
+    after: (call) => rm(target(call)),
   };
 }
 

@@ -4,10 +4,10 @@ import { loadNative } from '../../native.js';
 import { dropCache } from '../drop-cache.js';
 import type { TensorShape } from '../workload.js';
 import { makeTensors, type Tensor } from './data.js';
-import type { Job } from './job.js';
+import type { Job, MakeJob } from './job.js';
 import type { JobSettings } from './messages.js';
 
-/** Saves promised memory, from the call to the acknowledgement; the checkpoint before it is removed by then. */
+/** Saves promised memory, from the call to the acknowledgement. The checkpoint before it is removed behind that: see `after`. */
 export async function holdfastSave({ tensors, directory, engine }: JobSettings): Promise<Job> {
   const manager = await CheckpointManager.open(directory, { engine, keep: keep.last(1) });
   const inputs = toInputs(await makeTensors(tensors));
@@ -19,45 +19,33 @@ export async function holdfastSave({ tensors, directory, engine }: JobSettings):
       const { direct } = await manager.save({ step: step++, ...inputs });
       if (!direct && warnings.length === 0) warnings.push('holdfast wrote through the page cache: there is no direct I/O here.');
     },
+    // The files of the checkpoint before it are gone then, too: this must not go on beside the run of another contender.
+    after: () => manager.flush(),
     close: () => manager.close(),
   };
 }
 
-/** Restores into the memory of the restore before it. */
-export async function holdfastLoad(settings: JobSettings): Promise<Job> {
-  const { directory, engine } = settings;
-  await ensureCheckpoint(settings);
-  const manager = await CheckpointManager.open(directory, { engine, readOnly: true });
-  let last: Restored | undefined;
-  const warnings: string[] = [];
-  return {
-    warnings,
-    before: () => makeCold(settings, warnings),
-    run: async () => {
-      last = await restore(manager, last);
-    },
-    close: () => manager.close(),
-  };
-}
-
-/** Restores into new memory every time. */
-export async function holdfastLoadFresh(settings: JobSettings): Promise<Job> {
-  const { directory, engine } = settings;
-  await ensureCheckpoint(settings);
-  const manager = await CheckpointManager.open(directory, { engine, readOnly: true });
-  let last: Restored | undefined;
-  const warnings: string[] = [];
-  return {
-    warnings,
-    before: () => makeCold(settings, warnings),
-    run: async () => {
-      last = await restore(manager);
-    },
-    after: async () => {
-      if (last !== undefined) last = undefined;
-      collectGarbage();
-    },
-    close: () => manager.close(),
+/** Restores into the memory of the restore before it, or into new memory every time. */
+export function holdfastLoad(memory: 'used' | 'new'): MakeJob {
+  return async (settings) => {
+    const { directory, engine } = settings;
+    await ensureCheckpoint(settings);
+    const manager = await CheckpointManager.open(directory, { engine, readOnly: true });
+    let last: Restored | undefined;
+    const warnings: string[] = [];
+    return {
+      warnings,
+      before: () => makeCold(settings, warnings),
+      run: async () => {
+        last = await restore(manager, last);
+      },
+      after: async () => {
+        if (memory === 'used') return;
+        last = undefined;
+        collectGarbage();
+      },
+      close: () => manager.close(),
+    };
   };
 }
 

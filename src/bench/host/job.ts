@@ -8,7 +8,7 @@ export interface Job {
   before?(round: number): Promise<void>;
   /** One call, measured; `call` differs from call to call. */
   run(call: number): Promise<void>;
-  /** Removes what a call has left and the next one does not need; not measured. */
+  /** Removes what a call has left and the next one does not need, or waits until it is removed; not measured. */
   after?(call: number): Promise<void>;
   close?(): Promise<void>;
 }

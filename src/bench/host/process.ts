@@ -4,15 +4,15 @@ import type { Measured } from '../contender.js';
 import { peakBytes, restartPeak } from '../memory.js';
 import { postFailure } from '../messages.js';
 import { bareSave, fsLoad, fsSave } from './file-jobs.js';
-import { holdfastLoad, holdfastLoadFresh, holdfastSave, holdfastVerify } from './holdfast-jobs.js';
+import { holdfastLoad, holdfastSave, holdfastVerify } from './holdfast-jobs.js';
 import type { Job, MakeJob } from './job.js';
 import type { FromHost, JobName, ToHost } from './messages.js';
 import { tfjsSave } from './tfjs-node.js';
 
 const JOBS: Readonly<Record<JobName, MakeJob>> = {
   'holdfast-save': holdfastSave,
-  'holdfast-load': holdfastLoad,
-  'holdfast-load-fresh': holdfastLoadFresh,
+  'holdfast-load': holdfastLoad('used'),
+  'holdfast-load-fresh': holdfastLoad('new'),
   'holdfast-verify': holdfastVerify,
   'fs-save': fsSave,
   'fs-load': fsLoad,

@@ -17,6 +17,9 @@ const PROCESS_BYTES = 512 * 2 ** 20;
 /** Copies of the tensors that each makes in memory, besides the tensors themselves. */
 const COPIES: Readonly<Record<PythonPeerName, number>> = { 'torch.save': 0, 'torch-dcp': 1, 'torch-dcp-async': 2, safetensors: 1 };
 
+/** Of the pages of what is read: less than that in the page cache makes no difference. */
+const MOST_CACHED = 0.01;
+
 export interface PythonPeerOptions {
   readonly name: PythonPeerName;
   readonly python: Python;
@@ -24,6 +27,8 @@ export interface PythonPeerOptions {
   readonly tensors: readonly TensorShape[];
   /** It is made if it is not there. */
   readonly directory: string;
+  /** Called at most once, with what makes its figures doubtful. */
+  readonly onWarning?: (text: string) => void;
 }
 
 export class PythonPeer implements Contender {
@@ -35,6 +40,7 @@ export class PythonPeer implements Contender {
   note: string | undefined;
   private started = false;
   private saved = false;
+  private warned = false;
 
   constructor(private readonly options: PythonPeerOptions) {
     this.name = options.name;
@@ -60,6 +66,7 @@ export class PythonPeer implements Contender {
     const { python, action, directory } = this.options;
     this.started = true;
     await python.acquire();
+    this.note = await this.describe();
     if (action === 'save' || this.saved) return;
     await this.emptyDirectory();
     await python.measure('save', this.name, directory);
@@ -68,12 +75,15 @@ export class PythonPeer implements Contender {
 
   async run(): Promise<Measured> {
     const { python, action, directory } = this.options;
-    if (action === 'load') return python.measure('load', this.name, directory);
+    if (action === 'load') return this.load();
     await this.emptyDirectory();
     try {
-      const { stallSeconds, ...measured } = await python.measure('save', this.name, directory);
-      if (stallSeconds !== null) this.note = `its caller waited ${stallSeconds.toFixed(2)} s of it in the last run`;
-      return measured;
+      const { seconds, cpuSeconds, maxRssBytes, stallSeconds } = await python.measure('save', this.name, directory);
+      if (stallSeconds !== null) {
+        const waited = `its caller waited ${stallSeconds.toFixed(2)} s of it in the last run`;
+        this.note = [await this.describe(), waited].filter((text) => text !== undefined).join('; ');
+      }
+      return { seconds, cpuSeconds, maxRssBytes };
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
@@ -83,6 +93,25 @@ export class PythonPeer implements Contender {
     if (!this.started) return;
     this.started = false;
     await this.options.python.release();
+  }
+
+  private async load(): Promise<Measured> {
+    const { python, directory, onWarning } = this.options;
+    const { seconds, cpuSeconds, maxRssBytes, cachedShare } = await python.measure('load', this.name, directory);
+    if (cachedShare !== null && cachedShare > MOST_CACHED && !this.warned) {
+      this.warned = true;
+      const percent = `${Math.ceil(100 * cachedShare)} %`;
+      onWarning?.(
+        `${this.name}: ${percent} of its files stayed in the page cache before a read, so its figures are partly those of memory.`,
+      );
+    }
+    return { seconds, cpuSeconds, maxRssBytes };
+  }
+
+  /** The note of what it does here, as peers.py has it. */
+  private async describe(): Promise<string | undefined> {
+    const { notes } = await this.options.python.ready();
+    return notes[this.options.action]?.[this.name];
   }
 
   private async emptyDirectory(): Promise<void> {

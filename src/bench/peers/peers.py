@@ -36,11 +36,19 @@ PAGE_BYTES = 4096
 FLOAT32_BYTES = 4
 CHECKED_TENSORS = 1000
 
+# What a reader must know to judge a figure.
 NOTES = {
-    "torch.save": "one file, then fsync",
-    "torch-dcp": "FileSystemWriter as it comes (sync_files, one thread)",
-    "torch-dcp-async": "async_save, its default stager and one thread",
-    "safetensors": "save_file, then fsync",
+    "save": {
+        "torch.save": "one file, then fsync",
+        "torch-dcp": "FileSystemWriter as it comes (sync_files, one thread)",
+        "torch-dcp-async": "async_save, its default stager and one thread",
+        "safetensors": "save_file, then fsync",
+    },
+    "load": {
+        "torch.save": "torch.load into new memory (weights_only, no mmap)",
+        "torch-dcp": "into tensors that are there already",
+        "safetensors": "load_file into new memory, every page touched",
+    },
 }
 
 

@@ -12,12 +12,16 @@ export interface PythonReady {
   readonly versions: Readonly<Record<string, string | null>>;
   /** Of every peer, why it cannot take part and how that could be helped; `null` where it can. */
   readonly peers: Readonly<Record<string, string | null>>;
+  /** By action and peer, what a reader must know to judge its figures. */
+  readonly notes: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
 /** A measured request's answer. */
 export interface PythonMeasured extends Measured {
   /** How long an asynchronous one held up its caller; `null` for others. */
   readonly stallSeconds: number | null;
+  /** Of a load: the share of its files' pages that could not be dropped from the page cache before it. `null` for others, and where it cannot be told. */
+  readonly cachedShare: number | null;
 }
 
 const SCRIPT = fileURLToPath(new URL('./peers.py', import.meta.url));
@@ -62,7 +66,13 @@ export class Python {
     const number = (key: string) => (typeof answer[key] === 'number' ? (answer[key] as number) : null);
     const seconds = number('seconds');
     if (seconds === null) throw new HoldfastError('ERR_INTERNAL', `${peer} gave no seconds.`);
-    return { seconds, cpuSeconds: number('cpuSeconds'), maxRssBytes: number('maxRssBytes'), stallSeconds: number('stallSeconds') };
+    return {
+      seconds,
+      cpuSeconds: number('cpuSeconds'),
+      maxRssBytes: number('maxRssBytes'),
+      stallSeconds: number('stallSeconds'),
+      cachedShare: number('cachedShare'),
+    };
   }
 
   /** Ends the process, whatever it is doing. */
@@ -121,8 +131,8 @@ export class Python {
         waiting?.reject(new HoldfastError('ERR_INTERNAL', `${this.command} said what is no JSON: ${line.slice(0, 80)}`));
       }
     });
-    const { versions = {}, peers = {} } = (await this.answer()) as Partial<PythonReady>;
-    return { versions, peers };
+    const { versions = {}, peers = {}, notes = {} } = (await this.answer()) as Partial<PythonReady>;
+    return { versions, peers, notes };
   }
 
   private async ask(request: Record<string, unknown>): Promise<Record<string, unknown>> {

@@ -52,6 +52,18 @@ function parsePeers(text: string): PeerName[] {
   throw new InvalidArgumentError(`Give all, none, or a list of ${PEER_NAMES.join(', ')}.`);
 }
 
+/** `--dir DIR`. */
+export function dirOption(): Option {
+  return new Option('--dir <DIR>', 'an existing directory on the disk in question').default('.');
+}
+
+/** `--engine NAME`. */
+export function engineOption(): Option {
+  return new Option('--engine <NAME>', 'how holdfast works: native (direct I/O), portable, or auto: native where it loads')
+    .choices(['auto', 'native', 'portable'])
+    .default('auto');
+}
+
 /** `--out FILE`. */
 export function outOption(): Option {
   return new Option('--out <FILE>', 'write the result as JSON into a file as well');
@@ -82,13 +94,9 @@ export function addMeasureOptions(command: Command, { size, runs }: { size: stri
   return command
     .addOption(new Option('--size <SIZE>', size).argParser(parseOneSize))
     .option('--runs <N>', 'rounds that are measured', parseCount, runs)
-    .option('--dir <DIR>', 'an existing directory on the disk in question', '.')
+    .addOption(dirOption())
     .option('--model <NAME>', 'tensors of a well-known model with its optimizer, such as resnet-50, gpt2 or llama3-8b-shard')
-    .addOption(
-      new Option('--engine <NAME>', 'how holdfast works: native (direct I/O), portable, or auto: native where it loads')
-        .choices(['auto', 'native', 'portable'])
-        .default('auto'),
-    )
+    .addOption(engineOption())
     .addOption(outOption())
     .addOption(htmlOption());
 }

@@ -9,7 +9,17 @@ import { wrap } from '../../terminal/text.js';
 import { type CommandContext, type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
 import { outputWidth, paint, print } from '../output.js';
 import { type Column, layOut } from '../table.js';
-import { deliver, htmlOption, type OutputOptions, outOption, parseCount, parseOneSize, withBar } from './bench-options.js';
+import {
+  deliver,
+  dirOption,
+  engineOption,
+  htmlOption,
+  type OutputOptions,
+  outOption,
+  parseCount,
+  parseOneSize,
+  withBar,
+} from './bench-options.js';
 import { formatMs, INTERRUPTED, printWarnings } from './bench-print.js';
 
 const DEFAULT_SIZES = '64MiB,512MiB';
@@ -46,13 +56,9 @@ export const registerStall: RegisterCommand = (bench, context) =>
     .option('--tensors <N>', 'tensors in a save', parseCount, 200)
     .option('--runs <N>', 'saves that are persisted, per row', parseCount, 15)
     .option('--calls <N>', 'calls of saveAsync, per row', parseCount, 100)
-    .option('--dir <DIR>', 'an existing directory on the disk in question', '.')
+    .addOption(dirOption())
     .option('--reserve', 'call manager.reserve() before the first save')
-    .addOption(
-      new Option('--engine <NAME>', 'how to write: native (direct I/O), portable, or auto: native where it loads')
-        .choices(['auto', 'native', 'portable'])
-        .default('auto'),
-    )
+    .addOption(engineOption())
     .addOption(outOption())
     .addOption(htmlOption())
     .addHelpText(
