@@ -1,7 +1,7 @@
 // Tells waiting threads that there may be something new.
 //
-// A thread asks how often it rang, looks for work, and if there is none waits for the next ring after
-// the one it knew of: a ring in between is not lost.
+// A thread asks how often it rang, looks for work, and if there is none waits for the next ring
+// after the one it knew of: a ring in between is not lost.
 #ifndef HOLDFAST_CORE_BELL_H_
 #define HOLDFAST_CORE_BELL_H_
 
