@@ -230,7 +230,7 @@ export interface NativeAddon {
   /**
    * Maps `bytes` > 0 bytes of the file from `offset` on: memory that is read from the file when it is touched, and private to this process when
    * it is written. Every page is brought in once, and its CRC32C taken. ENOSYS where the kernel cannot do that without risk;
-   * `ERR_NO_EXTERNAL_BUFFERS_ALLOWED` where the runtime takes no such memory.
+   * `ERR_NO_EXTERNAL_BUFFERS_ALLOWED` where the runtime takes no such memory, or not that much.
    */
   map(reader: number, offset: number, bytes: number, abort: number): Promise<{ buffer: ArrayBuffer; crc32c: number }>;
   closeReader(reader: number): void;

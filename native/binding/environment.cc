@@ -114,8 +114,14 @@ void Environment::Settle(Napi::Env env, Waiting* waiting) {
     (void)napi_reject_deferred(env, deferred, ToError(env, waiting->outcome.status).Value());
     return;
   }
-  const Napi::Value value = waiting->outcome.value ? waiting->outcome.value(env) : env.Undefined();
-  (void)napi_resolve_deferred(env, deferred, value);
+  try {
+    const Napi::Value value =
+        waiting->outcome.value ? waiting->outcome.value(env) : env.Undefined();
+    (void)napi_resolve_deferred(env, deferred, value);
+  } catch (const Napi::Error& error) {
+    // The runtime refused to make the value: whoever waits must hear of it.
+    (void)napi_reject_deferred(env, deferred, error.Value());
+  }
 }
 
 Napi::Promise Environment::Spawn(Napi::Env env, std::function<Outcome()> work,

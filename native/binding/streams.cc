@@ -151,6 +151,29 @@ Status WriteWhole(WholeFile* file, TransferResult* result) {
   return status;
 }
 
+// An ArrayBuffer that the mapping goes with. Throws ERR_NO_EXTERNAL_BUFFERS_ALLOWED where the
+// runtime does not take the memory: at all, or because there is too much of it.
+Napi::Value ToBuffer(Napi::Env env, FileMapping mapping) {
+  // Not by way of Napi::ArrayBuffer::New, which frees what the runtime has freed when it refuses.
+  auto* const owner = new FileMapping(std::move(mapping));
+  napi_value buffer = nullptr;
+  const napi_status status = napi_create_external_arraybuffer(
+      env, owner->data(), static_cast<size_t>(owner->bytes()),
+      [](node_api_basic_env, void*, void* owned) { delete static_cast<FileMapping*>(owned); },
+      owner, &buffer);
+  if (status == napi_ok) return {env, buffer};
+  // This one it gives after it has taken the memory, and with it the duty to free it.
+  if (status != napi_generic_failure) delete owner;
+  bool pending = false;
+  if (napi_is_exception_pending(env, &pending) == napi_ok && pending) {
+    napi_value exception = nullptr;
+    (void)napi_get_and_clear_last_exception(env, &exception);
+  }
+  Napi::Error error = Napi::Error::New(env, "this runtime takes no such memory from outside");
+  error.Set("code", Napi::String::New(env, "ERR_NO_EXTERNAL_BUFFERS_ALLOWED"));
+  throw error;
+}
+
 }  // namespace
 
 Napi::Value Addon::OpenWriter(Info info) {
@@ -300,13 +323,7 @@ Napi::Value Addon::Map(Info info) {
         Status status = reader->Map(offset, bytes, abort, mapping.get(), &crc32c);
         if (!status.ok()) return {std::move(status), nullptr};
         return {Status::Ok(), [mapping, crc32c](Napi::Env env) -> Napi::Value {
-                  auto owner = std::make_unique<FileMapping>(std::move(*mapping));
-                  // Where the runtime takes no memory from outside this throws, and the mapping
-                  // goes.
-                  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(
-                      env, owner->data(), static_cast<size_t>(owner->bytes()),
-                      [](Napi::Env, void*, FileMapping* mapped) { delete mapped; }, owner.get());
-                  (void)owner.release();
+                  const Napi::Value buffer = ToBuffer(env, std::move(*mapping));
                   Napi::Object result = Napi::Object::New(env);
                   result.Set("buffer", buffer);
                   result.Set("crc32c", Napi::Number::New(env, crc32c));

@@ -130,7 +130,9 @@ Status File::Preallocate(uint64_t bytes) {
   if (error != -EOPNOTSUPP && error != -ENOSYS && error != -EINVAL) {
     return Status::System(-error, "fallocate", path_);
   }
-  error = operations_.Truncate(fd_, bytes);
+  do {
+    error = operations_.Truncate(fd_, bytes);
+  } while (error == -EINTR);
   return error < 0 ? Status::System(-error, "ftruncate", path_) : Status::Ok();
 }
 

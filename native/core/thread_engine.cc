@@ -19,10 +19,12 @@ Status StartThread(std::function<void()> body, std::thread* thread) {
   pthread_sigmask(SIG_SETMASK, &all, &before);  // inherited by the new thread
   Status status;
   try {
-    *thread = std::thread(std::move(body));
-  } catch (const std::system_error& error) {
-    status = Status::System(error.code().value(), "pthread_create", "");
-  } catch (const std::bad_alloc&) {
+    try {
+      *thread = std::thread(std::move(body));
+    } catch (const std::system_error& error) {
+      status = Status::System(error.code().value(), "pthread_create", "");
+    }
+  } catch (const std::bad_alloc&) {  // for the thread, or for the words of the error
     status = Status::OutOfMemory();
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);

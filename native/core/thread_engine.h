@@ -30,6 +30,7 @@ class ThreadEngine : public Engine {
 
 // Runs `body` on a new thread that has every signal blocked: signal handlers of the host must not
 // run on it, and a write over a file-size limit must give EFBIG instead of killing the process.
+// Throws nothing: its callers have threads running already, which nobody else would wait for.
 Status StartThread(std::function<void()> body, std::thread* thread);
 
 }  // namespace holdfast

@@ -155,6 +155,14 @@ TEST_F(FileTest, PreallocationIsOptional) {
   EXPECT_EQ(operations_.count("ftruncate"), 1U);
 }
 
+TEST_F(FileTest, PreallocationGoesOnAfterAnInterruption) {
+  operations_.Add({"fallocate", 1, false, EINTR});
+  operations_.Add({"fallocate", 2, false, EOPNOTSUPP});
+  operations_.Add({"ftruncate", 1, false, EINTR});
+  EXPECT_TRUE(Create(DirectMode::kOptional, 1 << 20).ok());
+  EXPECT_EQ(operations_.count("ftruncate"), 2U);
+}
+
 TEST_F(FileTest, CloseReportsItsErrorOnce) {
   operations_.Add({"close", 1, true, EDQUOT});
   ASSERT_TRUE(Create(DirectMode::kOptional).ok());

@@ -1,15 +1,20 @@
 // No memory, at any allocation of a transfer: an error and an end, whichever engine it is.
+#include <dlfcn.h>
 #include <errno.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include <atomic>
 #include <new>
+#include <thread>
 #include <vector>
 
 #include "core/crc32c.h"
 #include "core/stream_reader.h"
 #include "core/stream_writer.h"
+#include "core/thread_engine.h"
 #include "test/engines.h"
 #include "test/test_files.h"
 
@@ -17,8 +22,18 @@ namespace {
 
 // Counts down with the allocations of the whole program; the one that makes it 0 fails.
 std::atomic<int64_t> allocations_left{-1};
+// Whether the system has no thread to give.
+std::atomic<bool> no_threads{false};
 
 }  // namespace
+
+// Found before the C library's own.
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
+                              void* (*body)(void*), void* argument) {
+  using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+  static const Create create = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
+  return no_threads.load() ? EAGAIN : create(thread, attributes, body, argument);
+}
 
 // Not inlined: compilers complain of memory from new that is given to free.
 [[gnu::noinline]] void* operator new(size_t bytes) {
@@ -116,6 +131,27 @@ TEST_P(OutOfMemoryTest, WhileAFileIsWritten) {
 TEST_P(OutOfMemoryTest, WhileAFileIsRead) {
   WriteWhole(path_, bytes_);
   FailEveryAllocation([&] { return Read(); });
+}
+
+// Whoever starts threads has others running, and only an answer lets it wait for them.
+TEST(StartThreadTest, AnswersAlsoWithoutMemoryForTheWords) {
+  bool said = false;
+  for (int64_t nth = 0; !said; ++nth) {
+    ASSERT_LT(nth, 100);
+    std::thread thread;
+    Status status;
+    no_threads = true;
+    allocations_left = nth;
+    EXPECT_NO_THROW(status = StartThread([] {}, &thread)) << nth;
+    allocations_left = -1;
+    no_threads = false;
+    EXPECT_FALSE(status.ok()) << nth;
+    EXPECT_FALSE(thread.joinable());
+    sigset_t blocked;
+    pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+    EXPECT_FALSE(sigismember(&blocked, SIGTERM)) << nth;
+    said = status.error_number() == EAGAIN;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, OutOfMemoryTest,

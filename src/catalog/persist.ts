@@ -73,6 +73,10 @@ const SPARE_BYTES = 64 * 1024;
  * more gain little for large files (bench/parallel-files.mjs), and each has 32 MiB of staging memory.
  */
 const FILES_AT_ONCE = 2;
+/**
+ * Up to this a manifest is one write through the page cache and an fsync, which has nothing to set up. Beyond it the fsync waits for megabytes
+ * that the engine, writing past the page cache with several transfers in flight, has on the disk sooner.
+ */
 const LONG_MANIFEST_BYTES = 2 ** 20;
 /** Small files cost their fsyncs, which a file system does together, beside those of the tensor files. */
 const SMALL_FILES_AT_ONCE = 4;

@@ -117,8 +117,9 @@ export class CheckpointReader implements AsyncDisposable {
 
   /**
    * Maps a tensor into memory: its pages are read once now, for its checksum, and from then on the operating system keeps them, or reads them
-   * again, as it sees fit. Writing to the memory changes this process's copy only. Where the system cannot map, the tensor is read. A disk that
-   * fails later, when a page is read again, ends the process: use {@link read} where that matters. Throws like {@link read}.
+   * again, as it sees fit. Writing to the memory changes this process's copy only. Where the system cannot map, and beyond the 4 GiB that
+   * Node.js 20 can take at a time, the tensor is read. A disk that fails later, when a page is read again, ends the process: use {@link read}
+   * where that matters. Throws like {@link read}.
    */
   async map(name: string, options: Omit<ReadTensorOptions, 'into'> = {}): Promise<RestoredTensor> {
     const { role = 'model', signal } = checkOptions('map', options, ['role', 'signal']);

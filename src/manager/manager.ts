@@ -97,7 +97,10 @@ export class CheckpointManager implements AsyncDisposable {
     return this.writer().saveAsync(request);
   }
 
-  /** Waits until everything accepted so far is durable, or has failed. Throws `ERR_SAVE_FAILED` for a failure that nobody has heard of. */
+  /**
+   * Waits until everything accepted so far is durable, or has failed, and the files of what retention removed are gone from the disk.
+   * Throws `ERR_SAVE_FAILED` for a failure that nobody has heard of.
+   */
   async flush(): Promise<void> {
     const saver = this.writer();
     await saver.flush();
@@ -193,7 +196,7 @@ export class CheckpointManager implements AsyncDisposable {
   }
 
   /**
-   * Waits for the saves under way and gives the directory up. With `deadlineMs`, what is not durable by then is taken back, and `ERR_DEADLINE` says
+   * Waits as `flush` does and gives the directory up. With `deadlineMs`, what is not durable by then is taken back, and `ERR_DEADLINE` says
    * which steps that were. Throws `ERR_SAVE_FAILED` for a failure that nobody has heard of. The directory is given up in any case. Calling
    * it again does nothing.
    */

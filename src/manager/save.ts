@@ -57,7 +57,10 @@ export interface SaveResult {
   readonly direct: boolean;
   readonly directReason: string;
   readonly seconds: SaveSeconds;
-  /** Names of checkpoints that retention removed. */
+  /**
+   * Names of checkpoints that retention removed: nobody finds them any more, but their files may still be on the disk. The next save, `flush` and
+   * `close` wait until they are not.
+   */
   readonly removed: readonly string[];
   /** What went wrong after the checkpoint was durable: a link, the registry, retention. */
   readonly warnings: readonly string[];

@@ -38,8 +38,9 @@ export interface TensorInput {
   readonly shape: readonly number[];
   readonly data: TensorData;
   /**
-   * The caller promises that the bytes do not change until the save is done: they are then not copied.
-   * The memory must not be transferred or resized meanwhile; its ArrayBuffer is marked untransferable, for good.
+   * The caller promises that the bytes do not change until the save is done: they are then not copied, unless that is cheaper (at most 16 KiB, in
+   * a save of 256 tensors or more) or they could be resized. The memory must not be transferred or resized meanwhile; where it is not
+   * copied, its ArrayBuffer is marked untransferable, for good.
    */
   readonly stable?: boolean | undefined;
 }

@@ -1,5 +1,6 @@
 /** The engine in C++: direct I/O on its own threads, checksums in hardware. */
 
+import { constants } from 'node:buffer';
 import { short } from '../../fs.js';
 import type { DirectIo, NativeAddon, NativeWriterOptions } from '../../native.js';
 import type {
@@ -128,6 +129,8 @@ class NativeReader implements FileReader {
   }
 
   async map(offset: number, bytes: number, signal?: AbortSignal): Promise<MappedMemory | undefined> {
+    // Node.js 20 takes no more memory at a time that is not its own, and would say so only after every page was read.
+    if (bytes > constants.MAX_LENGTH) return undefined;
     const cancellation = new Cancellation(this.addon, signal);
     try {
       return await cancellation.run('The read', () => this.addon.map(this.reader, offset, bytes, cancellation.token));
