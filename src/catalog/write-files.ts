@@ -131,11 +131,21 @@ async function stream(writer: FileWriter, head: HeldMemory, { bytes, segments }:
   return finishing;
 }
 
+/** Memory that is not all there yet is written in parts of this length: shorter ones would keep the engine's threads busy with waking up. */
+const PART_BYTES = 8 * 2 ** 20;
+
 async function writeMemory(writer: FileWriter, { held, wait }: MemorySegment): Promise<void> {
   if (wait === undefined) return writer.write(held);
+  let part: HeldMemory[] = [];
+  let bytes = 0;
   for (const [number, piece] of held.entries()) {
     wait(number);
-    await writer.write([piece]);
+    part.push(piece);
+    bytes += piece.byteLength;
+    if (bytes < PART_BYTES && number < held.length - 1) continue;
+    await writer.write(part);
+    part = [];
+    bytes = 0;
   }
 }
 

@@ -274,5 +274,5 @@ function toJobFiles({ files: plans, snapshot, engine }: WriteRequest): { files: 
 }
 
 function copiesOf({ after }: MemorySegment, { filling }: Snapshot): UnfinishedCopies | undefined {
-  return filling.isFinished ? undefined : { counter: filling.counter, after: Uint32Array.from(after) };
+  return filling.isFinished || after.every((runs) => runs === 0) ? undefined : { counter: filling.counter, after: Uint32Array.from(after) };
 }

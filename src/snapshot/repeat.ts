@@ -20,8 +20,8 @@ export function unknownKey(input: object): string | undefined {
 export function repeatSources(list: readonly TensorInput[], { specs, signature }: KnownSpecs): Sources | undefined {
   const { names, dtypes, shapes, bytes } = signature;
   if (list.length !== names.length) return undefined;
-  const views: ArrayBufferView<ArrayBuffer>[] = [];
-  const promises: boolean[] = [];
+  const views = new Array<ArrayBufferView<ArrayBuffer>>(list.length);
+  const promises = new Uint8Array(list.length);
   let at = 0;
   for (let i = 0; i < list.length; i++) {
     const input = list[i] as TensorInput;
@@ -33,8 +33,8 @@ export function repeatSources(list: readonly TensorInput[], { specs, signature }
     if (!ArrayBuffer.isView(data) || !viewFits(dtype, data) || data.byteLength !== bytes[i]) return undefined;
     // Detached memory has no bytes, so only where there are none it cannot be told by their number.
     if (data.byteLength === 0 && data.buffer.byteLength === 0) return undefined;
-    views.push(data as ArrayBufferView<ArrayBuffer>);
-    promises.push(stable);
+    views[i] = data as ArrayBufferView<ArrayBuffer>;
+    if (stable) promises[i] = 1;
   }
   return { specs, bytes, data: views, stable: promises };
 }

@@ -140,7 +140,7 @@ export class Snapshot {
       if (source instanceof StreamSource) {
         list.stream(index, source.stream, source.chunks);
         if (source.release !== undefined) this.releases.push(source.release);
-      } else if (stable[number] !== true || this.isShort(length)) list.copy(source, length);
+      } else if (stable[number] === 0 || this.isShort(length)) list.copy(source, length);
       else {
         const { name } = specs[number] as TensorSpec;
         if (source.byteLength !== length) throw detached(name);
@@ -230,7 +230,7 @@ function roomForShortCopies(files: readonly FileSources[], { arenas, budget }: S
   if (count < MANY_TENSORS) return 0;
   let needed = 0;
   for (const { bytes, data, stable } of new Set(files.map(({ sources }) => sources))) {
-    for (let i = 0; i < data.length; i++) if (stable[i] !== true && !(data[i] instanceof StreamSource)) needed += bytes[i] as number;
+    for (let i = 0; i < data.length; i++) if (stable[i] === 0 && !(data[i] instanceof StreamSource)) needed += bytes[i] as number;
   }
   // At worst every copy is a run of its own.
   return Math.min(MAX_SHORT_COPIES, budget - arenas.lent - needed - count * COPY_ALIGNMENT);

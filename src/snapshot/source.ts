@@ -60,8 +60,8 @@ export interface Sources {
   /** Bytes per tensor, as in `specs`. */
   readonly bytes: readonly number[];
   readonly data: readonly SourceData[];
-  /** Whether the caller promised that the memory does not change; false for streams. */
-  readonly stable: readonly boolean[];
+  /** 1 where the caller promised that the memory does not change; 0 for streams. */
+  readonly stable: ArrayLike<number>;
 }
 
 /** Memory that is there (a view is a range of its own), or bytes that are asked for while they are written. */

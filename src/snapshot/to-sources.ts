@@ -51,7 +51,7 @@ class SourceList implements Sources {
   readonly specs: TensorSpec[] = [];
   readonly bytes: number[] = [];
   readonly data: SourceData[] = [];
-  readonly stable: boolean[] = [];
+  readonly stable: number[] = [];
 
   add(input: Omit<TensorInput, 'name'>, name: string, index: number): void {
     if (input === null || typeof input !== 'object' || Array.isArray(input)) {
@@ -81,7 +81,7 @@ class SourceList implements Sources {
     this.specs.push({ name, dtype, shape: dimensions, byteLength: source.byteLength });
     this.bytes.push(source.byteLength);
     this.data.push(source);
-    this.stable.push(stable && !(source instanceof StreamSource));
+    this.stable.push(stable && !(source instanceof StreamSource) ? 1 : 0);
   }
 }
 
