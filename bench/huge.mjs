@@ -5,7 +5,8 @@ import { peakBytes, restartPeak } from '../dist/bench/memory.js';
 import { randomFloats } from '../dist/bench/random.js';
 import { parseSize } from '../dist/bench/sizes.js';
 import { CheckpointManager, keep, verifyPath } from '../dist/index.js';
-import { choice, describeMachine, runBenchmark, wholeNumber } from './lib/program.mjs';
+import { choice, wholeNumber } from './lib/options.mjs';
+import { describeMachine, runBenchmark } from './lib/program.mjs';
 import { exposeGarbageCollection } from './lib/resources.mjs';
 import { short } from './lib/stats.mjs';
 

@@ -106,7 +106,7 @@ async function compare(write, numbers, runs, rest) {
 
 async function writeOnce(engine, directory, contents, filesAtOnce) {
   const temporary = '.tmp-parallel';
-  const record = { runId: 'bench', sequence: 1, contents: 'full', step: 1, metrics: {}, software: {} };
+  const record = async () => ({ runId: 'bench', sequence: 1, contents: 'full', step: 1, metrics: {}, software: {} });
   const options = { engine, direct: 'optional', chunkBytes: 4 * MIB, verifyWrites: false, filesAtOnce };
   const began = performance.now();
   await persistCheckpoint({ directory, temporary, ...contents, record }, options);

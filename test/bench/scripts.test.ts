@@ -47,6 +47,11 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
     words: /^ {2}holdfast: saveModelAsync +[\d.]+ ms/m,
     result: { ways: { ours: { seconds: positive }, stock: { seconds: positive }, buffered: { seconds: positive } } },
   },
+  huge: {
+    args: () => ['--size', '16MiB', '--tensors', '2', '--chunk', '1MiB', '--whole', 'read', '--engine', ENGINES[0] as string],
+    words: /^0\.0156 GiB in 2 tensors from a stream[\s\S]*^ {2}verify +0\.0156 GiB[\s\S]*Every byte that was looked at is right\./m,
+    result: { ok: true, wrong: [], phases: { save: { seconds: positive }, slices: { bytes: positive }, read: { bytes: 16 * 2 ** 20 } } },
+  },
   'parallel-files': {
     args: () => ['--scale', '0.001', '--runs', '1', '--at-once', '2,3', '--rest', '0', '--engine', ENGINES[0] as string],
     words: /^ {2}many: 64 files[\s\S]*^ {4}3 at a time/m,
@@ -102,7 +107,7 @@ describe.each(NAMES)('bench/%s.mjs', (name) => {
   test.each([
     [['--steam'], "Unknown option '--steam'."],
     [['--json', 'steam'], "Unexpected argument 'steam'."],
-    [['--runs', '1. 5'], name === 'soak' ? "Unknown option '--runs'." : '--runs cannot be "1. 5".'],
+    [['--runs', '1. 5'], ['soak', 'huge'].includes(name) ? "Unknown option '--runs'." : '--runs cannot be "1. 5".'],
   ])('refuses %j in one line', async (wrong, message) => {
     const outcome = await run(name, wrong);
     expect(outcome).toEqual({ code: 2, signal: null, stdout: '', stderr: `${message} --help shows what there is.\n` });
