@@ -52,6 +52,11 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
     words: /^0\.0156 GiB in 2 tensors from a stream[\s\S]*^ {2}verify +0\.0156 GiB[\s\S]*Every byte that was looked at is right\./m,
     result: { ok: true, wrong: [], phases: { save: { seconds: positive }, slices: { bytes: positive }, read: { bytes: 16 * 2 ** 20 } } },
   },
+  map: {
+    args: () => ['--size', '4MiB', '--tensor', '64KiB', '--runs', '2', '--engine', ENGINES[0] as string],
+    words: /^The first of 64 tensors of 0\.0625 MiB, 4 MiB in all[\s\S]*^ {2}map +[\d.]+ ms/m,
+    result: { tensors: 64, milliseconds: { map: summary, read: summary } },
+  },
   'parallel-files': {
     args: () => ['--scale', '0.001', '--runs', '1', '--at-once', '2,3', '--rest', '0', '--engine', ENGINES[0] as string],
     words: /^ {2}many: 64 files[\s\S]*^ {4}3 at a time/m,
