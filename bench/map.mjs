@@ -11,10 +11,11 @@ import { short, spread, summary } from './lib/stats.mjs';
 
 const HELP = `The first tensor of a large checkpoint, by memory map and by reading: from opening the directory until every byte of it was looked at.
 
-  node bench/map.mjs [--size SIZE] [--tensor SIZE] [--runs N] [--engine native|portable] [--dir DIRECTORY] [--json] [--out FILE]
+  node bench/map.mjs [--size SIZE] [--tensor SIZE] [--others SIZE] [--runs N] [--engine native|portable] [--dir DIRECTORY] [--json] [--out FILE]
 
   --size    of the checkpoint. Default 4GiB
-  --tensor  of its tensors. Default 1MiB
+  --tensor  of its first tensor. Default 1MiB
+  --others  of every other one. Default 64MiB
   --runs    default 15
   --engine  default native
   --dir     where to write; default a new directory here
@@ -24,6 +25,7 @@ The page cache is emptied before every run, where the system lets one. Map and r
 
 Examples
   node bench/map.mjs
+  node bench/map.mjs --size 4GiB --others 1MiB
   node bench/map.mjs --size 256MiB --tensor 64KiB --json`;
 
 const MIB = 2 ** 20;
@@ -31,7 +33,13 @@ const MIB = 2 ** 20;
 await runBenchmark({
   name: 'map',
   help: HELP,
-  options: { size: size('4GiB'), tensor: size('1MiB'), runs: wholeNumber(15), engine: choice(['native', 'portable']) },
+  options: {
+    size: size('4GiB'),
+    tensor: size('1MiB'),
+    others: size('64MiB'),
+    runs: wholeNumber(15),
+    engine: choice(['native', 'portable']),
+  },
   measure,
   print,
 });
@@ -47,13 +55,15 @@ function size(value) {
   };
 }
 
-async function measure({ size: bytes, tensor, runs, engine }, { directory, progress }) {
+async function measure({ size: bytes, tensor, others, runs, engine }, { directory, progress }) {
   const checkpoints = path.join(directory, 'checkpoints');
   const data = randomFloats(tensor / 4, 1);
-  const count = Math.max(1, Math.floor(bytes / tensor));
+  const other = randomFloats(others / 4, 2);
+  const count = 1 + Math.max(0, Math.floor((bytes - tensor) / others));
   const manager = await CheckpointManager.open(checkpoints, { engine, keep: keep.last(1) });
   const tensors = Array.from({ length: count }, (_, i) => {
-    return { name: `t${String(i).padStart(8, '0')}`, dtype: 'F32', shape: [data.length], data, stable: true };
+    const given = i === 0 ? data : other;
+    return { name: `t${String(i).padStart(8, '0')}`, dtype: 'F32', shape: [given.length], data: given, stable: true };
   });
   const { path: saved } = await manager.save({ step: 1, tensors });
   await manager.close();
@@ -67,7 +77,7 @@ async function measure({ size: bytes, tensor, runs, engine }, { directory, progr
     progress(`run ${run + 1} of ${runs}`);
   }
   const ways = Object.fromEntries(Object.entries(milliseconds).map(([way, each]) => [way, summary(each)]));
-  return { bytes: count * tensor, tensors: count, cold, milliseconds: ways };
+  return { bytes: tensor + (count - 1) * others, tensors: count, cold, milliseconds: ways };
 }
 
 /** Milliseconds until the first tensor was looked at; throws if it is not the one that was saved. */
@@ -91,7 +101,7 @@ function bytesOf({ buffer, byteOffset, byteLength }) {
 function print({ settings, environment, bytes, tensors, cold, milliseconds }) {
   const lines = Object.entries(milliseconds).map(([way, each]) => `  ${way.padEnd(5)}${spread(each, ' ms')}`);
   return `
-The first of ${tensors} tensors of ${short(settings.tensor / MIB)} MiB, ${short(bytes / MIB)} MiB in all, ${settings.engine} engine, ${cold ? 'page cache emptied' : 'PAGE CACHE NOT EMPTIED'}
+The first of ${tensors} tensors, of ${short(settings.tensor / MIB)} MiB, of ${short(bytes / MIB)} MiB in all, ${settings.engine} engine, ${cold ? 'page cache emptied' : 'PAGE CACHE NOT EMPTIED'}
 ${describeMachine(environment)}
 
 ${lines.join('\n')}`;
