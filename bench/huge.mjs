@@ -3,9 +3,8 @@
 import path from 'node:path';
 import { peakBytes, restartPeak } from '../dist/bench/memory.js';
 import { randomFloats } from '../dist/bench/random.js';
-import { parseSize } from '../dist/bench/sizes.js';
 import { CheckpointManager, keep, verifyPath } from '../dist/index.js';
-import { choice, wholeNumber } from './lib/options.mjs';
+import { choice, sizeOf, wholeNumber } from './lib/options.mjs';
 import { describeMachine, runBenchmark } from './lib/program.mjs';
 import { exposeGarbageCollection } from './lib/resources.mjs';
 import { short } from './lib/stats.mjs';
@@ -44,9 +43,9 @@ await runBenchmark({
   name: 'huge',
   help: HELP,
   options: {
-    size: size('8GiB'),
+    size: sizeOf('8GiB', ROW_BYTES),
     tensors: wholeNumber(1),
-    chunk: size('4MiB'),
+    chunk: sizeOf('4MiB', ROW_BYTES),
     source: choice(['stream', 'memory']),
     whole: choice(['none', 'read', 'map', 'restore']),
     engine: choice(['native', 'portable']),
@@ -54,17 +53,6 @@ await runBenchmark({
   measure,
   print,
 });
-
-/** An option that must be a size of whole rows. */
-function size(value) {
-  return {
-    value,
-    parse: (text) => {
-      const bytes = parseSize(text);
-      return bytes !== undefined && bytes % ROW_BYTES === 0 ? bytes : undefined;
-    },
-  };
-}
 
 async function measure({ size: bytes, tensors: count, chunk, source, whole, engine }, { directory, progress }) {
   exposeGarbageCollection();

@@ -3,9 +3,8 @@
 import path from 'node:path';
 import { dropCache } from '../dist/bench/drop-cache.js';
 import { randomFloats } from '../dist/bench/random.js';
-import { parseSize } from '../dist/bench/sizes.js';
 import { CheckpointManager, keep } from '../dist/index.js';
-import { choice, wholeNumber } from './lib/options.mjs';
+import { choice, sizeOf, wholeNumber } from './lib/options.mjs';
 import { describeMachine, runBenchmark } from './lib/program.mjs';
 import { short, spread, summary } from './lib/stats.mjs';
 
@@ -29,31 +28,21 @@ Examples
   node bench/map.mjs --size 256MiB --tensor 64KiB --json`;
 
 const MIB = 2 ** 20;
+const FLOAT_BYTES = 4;
 
 await runBenchmark({
   name: 'map',
   help: HELP,
   options: {
-    size: size('4GiB'),
-    tensor: size('1MiB'),
-    others: size('64MiB'),
+    size: sizeOf('4GiB', FLOAT_BYTES),
+    tensor: sizeOf('1MiB', FLOAT_BYTES),
+    others: sizeOf('64MiB', FLOAT_BYTES),
     runs: wholeNumber(15),
     engine: choice(['native', 'portable']),
   },
   measure,
   print,
 });
-
-/** An option that must be a size of whole floats. */
-function size(value) {
-  return {
-    value,
-    parse: (text) => {
-      const bytes = parseSize(text);
-      return bytes !== undefined && bytes > 0 && bytes % 4 === 0 ? bytes : undefined;
-    },
-  };
-}
 
 async function measure({ size: bytes, tensor, others, runs, engine }, { directory, progress }) {
   const checkpoints = path.join(directory, 'checkpoints');

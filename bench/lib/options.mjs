@@ -1,5 +1,6 @@
 // Options of a benchmark: what they may be, --help, and a line for what is wrong with them.
 import { parseArgs } from 'node:util';
+import { parseSize } from '../../dist/bench/sizes.js';
 
 /** An option that must be a whole number of at least `least`. */
 export function wholeNumber(value, least = 1) {
@@ -9,6 +10,17 @@ export function wholeNumber(value, least = 1) {
 /** An option that must be a number greater than 0. */
 export function positiveNumber(value) {
   return { value, parse: (text) => (Number(text) > 0 && Number.isFinite(Number(text)) ? Number(text) : undefined) };
+}
+
+/** An option that must be a size such as 64MiB, of a whole number of `unit` bytes. */
+export function sizeOf(value, unit) {
+  return {
+    value,
+    parse: (text) => {
+      const bytes = parseSize(text);
+      return bytes !== undefined && bytes > 0 && bytes % unit === 0 ? bytes : undefined;
+    },
+  };
 }
 
 /** An option that must be one of `choices`; the first is the default. */

@@ -9,18 +9,16 @@
 
 namespace holdfast {
 
-// Only the thread that made it works: another one may wake it, to no effect.
+// Only the thread that made it works: another one may wake it, to no effect. The depth is always 1.
 class CallerEngine : public Engine {
  public:
-  explicit CallerEngine(Job* job) : job_(job) {}
-
   EngineKind kind() const override { return EngineKind::kThreads; }
   Status Start(Job* job, unsigned queue_depth) override;
   void Wake() override;
   void Join() override {}
 
  private:
-  Job* job_;
+  Job* job_ = nullptr;
   const std::thread::id owner_ = std::this_thread::get_id();
   bool working_ = false;  // only ever looked at by the owner
 };

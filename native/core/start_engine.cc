@@ -65,8 +65,8 @@ Status StartEngine(Operations& operations, EngineKind kind, Job* job, unsigned q
     ++counters().ring_refusals;
   }
   if (queue_depth == 0) {
-    *result = std::make_unique<CallerEngine>(job);
-    return Status::Ok();
+    *result = std::make_unique<CallerEngine>();
+    return (*result)->Start(job, 1);
   }
   auto engine = std::make_unique<ThreadEngine>();
   HOLDFAST_RETURN_IF_ERROR(engine->Start(job, queue_depth));

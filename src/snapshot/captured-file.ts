@@ -19,7 +19,7 @@ export interface MemorySegment {
 const RUN_BYTES = 8 * 2 ** 20;
 
 /** Neighbours that are copied, one behind the other: their copy is a single piece of memory. */
-class PlannedRun implements CopyRun {
+export class PlannedRun implements CopyRun {
   readonly ranges: MemoryRange[] = [];
   readonly lengths: number[] = [];
   bytes = 0;
@@ -42,8 +42,6 @@ class PlannedRun implements CopyRun {
     this.after[this.index] = number;
   }
 }
-
-export type { PlannedRun };
 
 /** Takes the tensors of one file, in the order of the file. */
 export class SegmentList {

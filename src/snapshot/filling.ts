@@ -2,8 +2,8 @@
 import { HoldfastError } from '../errors.js';
 
 const FAILED = -1;
-/** A thread that makes copies says so many times a second: this is only for one that is gone. */
-const LOOK_AGAIN_MS = 1000;
+/** More runs than there can be. */
+const FINISHED = 2 ** 31 - 1;
 
 export class Filling {
   /** The runs that are there, in memory that every thread sees. */
@@ -21,7 +21,7 @@ export class Filling {
   }
 
   finish(): void {
-    this.reach(2 ** 31 - 1);
+    this.reach(FINISHED);
   }
 
   /** Nothing more is coming. */
@@ -30,7 +30,7 @@ export class Filling {
   }
 
   get isFinished(): boolean {
-    return Atomics.load(this.runs, 0) === 2 ** 31 - 1;
+    return Atomics.load(this.runs, 0) === FINISHED;
   }
 
   /** Blocks this thread until the `runs`th run is there. Throws `ERR_SOURCE_CHANGED` if it is not going to be. */
@@ -39,7 +39,7 @@ export class Filling {
       const now = Atomics.load(this.runs, 0);
       if (now >= runs) return;
       if (now === FAILED) throw new HoldfastError('ERR_SOURCE_CHANGED', 'The memory of a tensor changed before it could be copied.');
-      Atomics.wait(this.runs, 0, now, LOOK_AGAIN_MS);
+      Atomics.wait(this.runs, 0, now);
     }
   }
 }

@@ -52,7 +52,7 @@ export interface TensorInput {
 export type TensorInputs = Iterable<TensorInput> | Readonly<Record<string, Omit<TensorInput, 'name'>>>;
 
 /**
- * Checked tensors; everything that was asked of the caller's objects was asked once. Lists side by side instead of an object per tensor: there
+ * Checked tensors: what is here is what was checked, and the caller's objects are not asked again. Lists side by side instead of an object per tensor: there
  * may be a hundred thousand.
  */
 export interface Sources {
