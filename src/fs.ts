@@ -39,6 +39,9 @@ export function short<Arguments extends readonly unknown[], Result>(
 export const link = short(promisify(fs.link), fs.linkSync);
 export const rename = short(promisify(fs.rename), fs.renameSync);
 export const unlink = short(promisify(fs.unlink), fs.unlinkSync);
+export const readlink = short<[string], string>(promisify(fs.readlink) as (file: string) => Promise<string>, (file) =>
+  fs.readlinkSync(file),
+);
 export const symlink = short<[target: string, file: string], void>(promisify(fs.symlink), fs.symlinkSync);
 export const stat = short<[string], fs.Stats>(promisify(fs.stat), fs.statSync);
 export const lstat = short<[string], fs.Stats>(promisify(fs.lstat), fs.lstatSync);

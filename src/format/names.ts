@@ -9,6 +9,16 @@ export const LOCK_NAME = '.lock';
 /** Prefix of everything unfinished; never a checkpoint, swept by the next writer. */
 export const TEMPORARY_PREFIX = '.tmp-';
 
+/** Names in a directory of checkpoints that no checkpoint and no tag can have. */
+export const RESERVED_NAMES: ReadonlySet<string> = new Set([
+  'latest',
+  'best',
+  MANIFEST_NAME,
+  REGISTRY_NAME,
+  'lost+found',
+  'System Volume Information',
+]);
+
 const MAX_NAME_BYTES = 255;
 
 /**
