@@ -2,8 +2,6 @@
  * What all managers of one real path in this process share: the lock, the order of commits, and the
  * memory for snapshots.
  */
-import { randomUUID } from 'node:crypto';
-import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DirectoryLock } from '../catalog/lock.js';
 import { readRegistry } from '../catalog/registry.js';
@@ -12,9 +10,11 @@ import { sweepLeftovers } from '../catalog/sweep.js';
 import type { Engine, EngineName } from '../engine/contract.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
+import { realpath, stat } from '../fs.js';
 import { SaveQueue } from '../saver/queue.js';
 import { ArenaPool } from '../snapshot/arena.js';
 import { makeDirectories, syncDirectory } from '../storage/local.js';
+import { randomUuid } from '../system.js';
 
 const cores = new Map<string, Promise<WriterCore>>();
 /** Directories whose last manager is letting go of the lock: opening again waits for that. */
@@ -62,7 +62,7 @@ export class WriterCore {
       const registry = await readRegistry(directory);
       const newest = entries.findLast(({ manifest }) => manifest !== undefined)?.manifest;
       const highest = Math.max(registry?.highestSequence ?? 0, newest?.sequence ?? 0);
-      return new WriterCore(directory, lock, newest?.runId ?? registry?.runId ?? randomUUID(), swept, highest);
+      return new WriterCore(directory, lock, newest?.runId ?? registry?.runId ?? randomUuid(), swept, highest);
     } catch (error) {
       await lock.release();
       throw toHoldfastError(error, `open ${directory}`, { path: directory });
