@@ -12,6 +12,7 @@ import { MAX_CHUNK_BYTES, type Manifest, type ManifestFile } from '../format/man
 import { encodeManifestWith } from '../format/manifest-encode.js';
 import { MANIFEST_NAME } from '../format/names.js';
 import { freeBytes, makeDirectory, syncDirectory, writeNewFile } from '../storage/local.js';
+import { now } from '../system.js';
 import { firstFailure } from './parallel.js';
 import { readBack } from './read-back.js';
 import {
@@ -97,7 +98,11 @@ export async function persistCheckpoint(what: Persist, options: PersistOptions):
     const verify = await verifyFiles(temporary, written, options); // 5
     throwIfAborted(signal, 'The save');
     onProgress?.({ phase: 'commit', bytes: total, totalBytes: total });
-    const manifest: Manifest = { ...(await what.record()), createdAt: new Date().toISOString(), files: written.map(({ file }) => file) };
+    const manifest: Manifest = {
+      ...(await what.record()),
+      createdAt: new Date(now()).toISOString(),
+      files: written.map(({ file }) => file),
+    };
     const lists = new Map(written.flatMap(({ file, tensors }) => (tensors === undefined ? [] : [[file.name, tensors()] as const])));
     const { bytes, decoded } = encodeManifestWith(manifest, lists, (part) => options.engine.crc32c(part));
     await writeManifest(path.join(temporary, MANIFEST_NAME), bytes, options); // 6

@@ -2,8 +2,6 @@
  * What all managers of one real path in this process share: the lock, the order of commits, and the
  * memory for snapshots.
  */
-import { randomUUID } from 'node:crypto';
-import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isGood } from '../catalog/checkpoint.js';
 import { DirectoryLock } from '../catalog/lock.js';
@@ -15,11 +13,13 @@ import { sweepLeftovers } from '../catalog/sweep.js';
 import type { Engine, EngineName } from '../engine/contract.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
+import { realpath, stat } from '../fs.js';
 import type { Monitor } from '../policy/best.js';
 import { BestTracker } from '../policy/best-tracker.js';
 import { SaveQueue } from '../saver/queue.js';
 import { ArenaPool } from '../snapshot/arena.js';
 import { makeDirectories, syncDirectory } from '../storage/local.js';
+import { randomUuid } from '../system.js';
 
 const cores = new Map<string, Promise<WriterCore>>();
 /** Directories whose last manager is letting go of the lock: opening again waits for that. */
@@ -69,7 +69,7 @@ export class WriterCore {
       const entries = await scanDirectory(directory, cache);
       const newest = entries.findLast(({ record }) => record !== undefined)?.record;
       const highestSequence = Math.max(registry?.highestSequence ?? 0, newest?.sequence ?? 0);
-      const runId = newest?.runId ?? registry?.runId ?? randomUUID();
+      const runId = newest?.runId ?? registry?.runId ?? randomUuid();
       // Missing, damaged, of another version or stale: made anew of the manifests. Without it all goes on, only slower.
       if (cache.isChanged || (registry === undefined && entries.length > 0)) {
         await writeRegistry(directory, { runId, highestSequence }, entries, cache).catch(() => {});

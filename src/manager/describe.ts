@@ -1,5 +1,4 @@
 /** What is in a directory, a checkpoint or a file, without reading tensor data: for listings. */
-import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type CheckpointInfo, inspectDirectory, readManifest } from '../catalog/checkpoint.js';
 import { readBareHeader } from '../catalog/read-bare.js';
@@ -12,6 +11,7 @@ import { selectEngine } from '../engine/select.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
+import { stat } from '../fs.js';
 import { assertKnown, assertPath, type CallOptions, checkCallOptions, oneOf } from './options.js';
 
 /** A listed checkpoint. */

@@ -9,6 +9,7 @@ import { throwIfAborted } from '../engine/system-error.js';
 import type { Monitor } from '../policy/best.js';
 import { checkRules } from '../policy/keep.js';
 import { decideRetention, type RetentionDecision, type RetentionRule } from '../policy/retention.js';
+import { now } from '../system.js';
 import { prepareDirectory, WriterCore } from './core.js';
 import { assertKnown, assertPath, assertSignalAndListener, oneOf } from './options.js';
 
@@ -115,7 +116,7 @@ function decide(entries: readonly CatalogEntry[], rules: readonly RetentionRule[
   return decideRetention(candidates, rules, {
     best: candidates.find(({ name }) => name === best?.info.name),
     monitor,
-    now: Date.now(),
+    now: now(),
   });
 }
 

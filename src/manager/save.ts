@@ -14,6 +14,7 @@ import { type RetentionAnswer, writeInWorker } from '../saver/write-in-worker.js
 import { type FileSources, Snapshot } from '../snapshot/snapshot.js';
 import type { Sources } from '../snapshot/source.js';
 import { temporaryName } from '../storage/local.js';
+import { now } from '../system.js';
 import { SOFTWARE } from '../version.js';
 import type { WriterCore } from './core.js';
 import type { Settings } from './options.js';
@@ -236,7 +237,7 @@ function retain(outlook: Outlook, { keep }: Settings): RetentionAnswer {
 }
 
 function viewOf({ entries, best, monitor }: Outlook): RetentionView {
-  return { entries, best: entries.find(({ name }) => name === best), monitor, now: Date.now() };
+  return { entries, best: entries.find(({ name }) => name === best), monitor, now: now() };
 }
 
 /** The checkpoint is durable: a caller's function that throws cannot make it fail. */

@@ -9,6 +9,7 @@ import { harmlessOften } from '../saver/harmlessly.js';
 import { Pending, type PendingSaveOf, type SkippedSave, skippedSave } from '../saver/pending.js';
 import type { QueuedSave } from '../saver/queue.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
+import { monotonicMs } from '../system.js';
 import type { ManagerEvents } from './events.js';
 import type { WhenBusy } from './options.js';
 import { type PreparedSave, prepareSave, runSave, type SaveContext, type SaveResult } from './save.js';
@@ -32,8 +33,8 @@ export class Saver {
   readonly failures = new UnheardFailures();
   /** The newest committed save of this manager. */
   last: SaveResult | undefined;
-  /** `performance.now()` when a save was accepted last, or this was made. */
-  lastAcceptedMs = performance.now();
+  /** `monotonicMs()` when a save was accepted last, or this was made. */
+  lastAcceptedMs = monotonicMs();
   /** Called whenever a save was accepted. */
   onAccepted: () => void = () => {};
   private readonly counted = { accepted: 0, committed: 0, skipped: 0, replaced: 0, cancelled: 0, failed: 0 };
@@ -171,7 +172,7 @@ export class Saver {
     const pending = new Pending(queued, prepared.bytes);
     if (kind === 'save') stallMs = () => performance.now() - prepared.started;
     this.counted.accepted++;
-    this.lastAcceptedMs = performance.now();
+    this.lastAcceptedMs = monotonicMs();
     this.onAccepted();
     this.context.core.noteAccepted(queued, request.metrics);
     this.inFlight.set(queued, { pending, request });

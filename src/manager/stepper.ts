@@ -4,6 +4,7 @@ import { HoldfastError } from '../errors.js';
 import { defaultMonitor, type Monitor } from '../policy/best.js';
 import type { BestTracker } from '../policy/best-tracker.js';
 import { allOf, on, type Trigger } from '../policy/trigger.js';
+import { monotonicMs } from '../system.js';
 import type { WriterCore } from './core.js';
 import type { Settings } from './options.js';
 import { handlePreemption, type PreemptionHandle } from './preemption.js';
@@ -88,7 +89,7 @@ export class Stepper {
     }
     return trigger.due({
       ...{ step, epoch, metrics, previous: this.previous, signals: this.signals },
-      sinceSaveMs: performance.now() - this.saver.lastAcceptedMs,
+      sinceSaveMs: monotonicMs() - this.saver.lastAcceptedMs,
       preempted: this.lastSave !== undefined,
       monitor: this.monitor ?? defaultMonitor([{ metrics }]),
       bestOf: (monitor) => this.trackers.find((tracker) => isSame(tracker.monitor, monitor))?.best,

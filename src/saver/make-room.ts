@@ -7,6 +7,7 @@ import { scanDirectory } from '../catalog/scan.js';
 import { summarize } from '../catalog/summary.js';
 import { untilAborted } from '../engine/system-error.js';
 import type { CheckpointRecord } from '../format/record.js';
+import { now } from '../system.js';
 import type { Inbox } from './inbox.js';
 import type { SaveJob } from './job.js';
 import { nextSequence, outlookOf, surveyWith, tagsOf } from './survey.js';
@@ -38,5 +39,5 @@ export async function makeRoom(job: SaveJob, inbox: Inbox, cache: RecordCache, b
 /** The checkpoint as it will be, as far as retention asks. */
 function incomingRecord(job: SaveJob, found: readonly CatalogEntry[], bytes: number): CheckpointRecord {
   const sequence = nextSequence(job.directory, job.highestSequence, found);
-  return { ...job.record, sequence, createdAt: new Date().toISOString(), files: [{ name: job.name, role: 'model', bytes }] };
+  return { ...job.record, sequence, createdAt: new Date(now()).toISOString(), files: [{ name: job.name, role: 'model', bytes }] };
 }
