@@ -66,19 +66,23 @@ const STAYING: Transfers = {
   writeAll: async (fd, bytes) => fs.writeFileSync(fd, bytes),
 };
 
+const lstatPromise = promisify(fs.lstat);
+const readdirPromise = promisify(fs.readdir);
+const readlinkPromise = promisify(fs.readlink);
+
 const NODE = {
   link: short<[existing: string, file: string], void>(promisify(fs.link), fs.linkSync),
   rename: short<[from: string, to: string], void>(promisify(fs.rename), fs.renameSync),
   unlink: short<[file: string], void>(promisify(fs.unlink), fs.unlinkSync),
   symlink: short<[target: string, file: string], void>(promisify(fs.symlink), fs.symlinkSync),
   readlink: short<[file: string], string>(
-    (file) => promisify(fs.readlink)(file, 'utf8'),
+    (file) => readlinkPromise(file, 'utf8'),
     (file) => fs.readlinkSync(file, 'utf8'),
   ),
   stat: short<[file: string], fs.Stats>(promisify(fs.stat), fs.statSync),
-  lstat: short<[file: string], fs.Stats>(promisify(fs.lstat), fs.lstatSync),
+  lstat: short<[file: string], fs.Stats>(lstatPromise, fs.lstatSync),
   lstatExactly: short<[file: string], fs.BigIntStats>(
-    (file) => promisify(fs.lstat)(file, { bigint: true }),
+    (file) => lstatPromise(file, { bigint: true }),
     (file) => fs.lstatSync(file, { bigint: true }),
   ),
   statfs: short<[file: string], fs.StatsFs>(promisify(fs.statfs), fs.statfsSync),
@@ -88,7 +92,7 @@ const NODE = {
     (directory, mode) => void fs.mkdirSync(directory, mode),
   ),
   readdir: short<[directory: string], fs.Dirent[]>(
-    (directory) => promisify(fs.readdir)(directory, { withFileTypes: true }),
+    (directory) => readdirPromise(directory, { withFileTypes: true }),
     (directory) => fs.readdirSync(directory, { withFileTypes: true }),
   ),
   removeAll: short<[directory: string], void>((directory) => promisify(fs.rm)(directory, { recursive: true, force: true }), removeHere),

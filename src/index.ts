@@ -27,6 +27,8 @@ export { CheckpointManager, type CloseOptions } from './manager/manager.js';
 export type { CallOptions, OpenOptions, Priority, WhenBusy } from './manager/options.js';
 export type { PreemptionHandle, PreemptionOptions } from './manager/preemption.js';
 export { type PrunedCheckpoint, type PruneOptions, type PruneReport, pruneDirectory } from './manager/prune.js';
+export { type RepairOptions, type RepairReport, repairDirectory } from './manager/repair.js';
+export type { LeftAlone, RepairAction, RepairProblem } from './manager/repair-plan.js';
 export type { Restored, RestoreOptions, ReusedMemory } from './manager/restore.js';
 export type { SaveResult, SaveSeconds } from './manager/save.js';
 export type { AsyncSaveRequest, Attachment, SaveRequest } from './manager/save-request.js';

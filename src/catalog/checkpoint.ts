@@ -112,12 +112,25 @@ export function checkSize(
 
 /** Looks at one checkpoint directory; what `cache` knows of it is not read again. Rejects only where the operating system refuses to say. */
 export async function inspectDirectory(directory: string, cache?: RecordCache): Promise<CatalogEntry> {
+  return inspect(directory, cache, (record) => findSizeProblem(directory, record.files));
+}
+
+/** The same, without a look at the other files. */
+export async function inspectManifest(directory: string, cache?: RecordCache): Promise<CatalogEntry> {
+  return inspect(directory, cache, () => undefined);
+}
+
+async function inspect(
+  directory: string,
+  cache: RecordCache | undefined,
+  findProblem: (record: CheckpointRecord) => Promise<HoldfastError | undefined> | undefined,
+): Promise<CatalogEntry> {
   const name = path.basename(directory);
   let record: CheckpointRecord | undefined;
   let problem: HoldfastError | undefined;
   try {
     record = cache === undefined ? recordOf(await readManifest(directory)) : await cache.read(directory, readManifest);
-    problem = await findSizeProblem(directory, record.files);
+    problem = await findProblem(record);
   } catch (error) {
     problem = toHoldfastError(error, `inspect ${directory}`, { checkpoint: name });
   }

@@ -61,9 +61,9 @@ export async function writeRegistry(
   entries: readonly CatalogEntry[],
   cache: RecordCache,
 ): Promise<void> {
-  const checkpoints = entries.flatMap(({ info: { name, status } }) => {
+  const checkpoints = entries.flatMap(({ info: { name } }) => {
     const known = cache.get(name);
-    return known === undefined ? [] : [{ name, status, stamp: known.stamp, manifest: encodeRecord(known.record) }];
+    return known === undefined ? [] : [{ name, stamp: known.stamp, manifest: encodeRecord(known.record) }];
   });
   const bytes = sealJson({ format: 'holdfast-registry', version: REGISTRY_VERSION, runId, highestSequence, checkpoints });
   await replaceFile(path.join(directory, REGISTRY_NAME), bytes, TEMPORARY_PREFIX);

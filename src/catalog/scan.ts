@@ -5,7 +5,7 @@ import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { MANIFEST_NAME } from '../format/names.js';
 import { exists, listDirectory } from '../storage/local.js';
-import { type CatalogEntry, inspectDirectory, isGood } from './checkpoint.js';
+import { type CatalogEntry, inspectDirectory, inspectManifest, isGood } from './checkpoint.js';
 import { readTags } from './links.js';
 import { firstFailure } from './parallel.js';
 import type { RecordCache } from './record-cache.js';
@@ -21,8 +21,17 @@ const MAX_ATTEMPTS = 20;
  * `ERR_NOT_FOUND` or `ERR_NOT_A_DIRECTORY`.
  */
 export async function scanDirectory(directory: string, cache?: RecordCache): Promise<CatalogEntry[]> {
+  return scan(directory, cache, inspectDirectory);
+}
+
+/** The same, without a look at any file but the manifests: whether the others are there is not known, and every checkpoint with a manifest is `good`. */
+export async function scanManifests(directory: string, cache: RecordCache): Promise<CatalogEntry[]> {
+  return scan(directory, cache, inspectManifest);
+}
+
+async function scan(directory: string, cache: RecordCache | undefined, inspect: typeof inspectDirectory): Promise<CatalogEntry[]> {
   for (let attempt = 1; ; attempt++) {
-    const { entries, vanished } = await scanOnce(directory, cache);
+    const { entries, vanished } = await scanOnce(directory, cache, inspect);
     // Retention of a running writer takes a checkpoint away only after a newer one is there: the listing was older than
     // that, and without another look the directory might even seem to be empty.
     if (vanished && attempt < MAX_ATTEMPTS) continue;
@@ -31,19 +40,27 @@ export async function scanDirectory(directory: string, cache?: RecordCache): Pro
   }
 }
 
-async function scanOnce(directory: string, cache: RecordCache | undefined): Promise<{ entries: CatalogEntry[]; vanished: boolean }> {
+async function scanOnce(
+  directory: string,
+  cache: RecordCache | undefined,
+  inspect: typeof inspectDirectory,
+): Promise<{ entries: CatalogEntry[]; vanished: boolean }> {
   const listed = await readEntries(directory);
   const tags = await readTags(directory, listed);
   const names = listed.filter((entry) => entry.isDirectory() && mayHaveName(entry.name)).map(({ name }) => name);
-  const looks = names.map((name) => async () => lookAt(path.join(directory, name), cache));
+  const looks = names.map((name) => async () => lookAt(path.join(directory, name), cache, inspect));
   const found = await firstFailure(undefined, LOOKS_AT_ONCE, looks);
   const entries = found.filter((look) => look !== 'vanished' && look !== 'none');
   const vanished = found.includes('vanished');
   return { entries: entries.map((entry) => withTags(entry, tags.get(entry.info.name))), vanished };
 }
 
-async function lookAt(candidate: string, cache: RecordCache | undefined): Promise<CatalogEntry | 'vanished' | 'none'> {
-  const entry = await inspectDirectory(candidate, cache);
+async function lookAt(
+  candidate: string,
+  cache: RecordCache | undefined,
+  inspect: typeof inspectDirectory,
+): Promise<CatalogEntry | 'vanished' | 'none'> {
+  const entry = await inspect(candidate, cache);
   // What looks damaged may be no checkpoint at all, or have gone away meanwhile.
   if (isGood(entry) || (await mayBeCheckpoint(candidate))) return entry;
   return (await exists(candidate)) ? 'none' : 'vanished';

@@ -7,7 +7,7 @@ import { isGood } from '../catalog/checkpoint.js';
 import { DirectoryLock } from '../catalog/lock.js';
 import { RecordCache } from '../catalog/record-cache.js';
 import { readRecords, readRegistry, writeRegistry } from '../catalog/registry.js';
-import { scanDirectory } from '../catalog/scan.js';
+import { scanDirectory, scanManifests } from '../catalog/scan.js';
 import { toPolicyEntry } from '../catalog/summary.js';
 import { sweepLeftovers } from '../catalog/sweep.js';
 import type { Engine, EngineName } from '../engine/contract.js';
@@ -66,7 +66,7 @@ export class WriterCore {
       const swept = await sweepLeftovers(directory);
       const registry = await readRegistry(directory);
       const cache = new RecordCache(registry?.records);
-      const entries = await scanDirectory(directory, cache);
+      const entries = await scanManifests(directory, cache);
       const newest = entries.findLast(({ record }) => record !== undefined)?.record;
       const highestSequence = Math.max(registry?.highestSequence ?? 0, newest?.sequence ?? 0);
       const runId = newest?.runId ?? registry?.runId ?? randomUuid();
