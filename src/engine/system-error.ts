@@ -88,6 +88,7 @@ export function isDamage(error: HoldfastError): boolean {
 }
 
 const NOT_DAMAGE: ReadonlySet<ErrorCode> = new Set([
+  'ERR_MODEL_MISMATCH',
   'ERR_ABORTED',
   'ERR_DIRECT_IO',
   'ERR_RESOURCES',

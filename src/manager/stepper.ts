@@ -16,12 +16,12 @@ import type { PendingSave, Saver } from './saver.js';
 export type Position = Pick<AsyncSaveRequest, 'step' | 'epoch' | 'metrics'>;
 
 /** What may be a function in a {@link StepRequest}: it is called only if a save is due, and its outcome captured at once. */
-type MaybeLazy = 'tensors' | 'optimizer' | 'state' | 'scheduler' | 'rng' | 'dataPosition' | 'config' | 'attachments';
+type Costly = Pick<AsyncSaveRequest, 'tensors' | 'optimizer' | 'state' | 'scheduler' | 'rng' | 'dataPosition' | 'config'>;
+
+type OrFunctions<T> = { readonly [Key in keyof T]: T[Key] | (() => T[Key]) };
 
 /** One step. What is costly to make may be a function. */
-export type StepRequest = Omit<AsyncSaveRequest, MaybeLazy> & {
-  readonly [Key in Exclude<MaybeLazy, 'attachments'>]: AsyncSaveRequest[Key] | (() => AsyncSaveRequest[Key]);
-} & Pick<AsyncSaveRequest, 'attachments'>;
+export type StepRequest = Omit<AsyncSaveRequest, keyof Costly> & OrFunctions<Costly>;
 
 /** What came of a step. */
 export type StepResult =

@@ -118,7 +118,7 @@ function notesOf({ best, latest, status, contents, tags }: ListedCheckpoint): st
     best && 'best',
     latest && 'latest',
     contents === 'weights' && 'weights',
-    ...tags.map(escapeText),
+    ...tags.map((tag) => escapeText(tag)),
   ];
   return notes.filter((note) => note !== false).join(', ');
 }

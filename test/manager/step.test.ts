@@ -1,0 +1,222 @@
+/** Saving as training goes on: `step` asks the trigger. */
+import { readdirSync } from 'node:fs';
+import { setTimeout as later } from 'node:timers/promises';
+import { describe, expect, test, vi } from 'vitest';
+import type { CheckpointManager } from '../../src/manager/manager.js';
+import { keep } from '../../src/policy/keep.js';
+import { allOf, anyOf, every, on } from '../../src/policy/trigger.js';
+import { freshDirectory } from '../helpers/directory.js';
+import { rejection } from '../helpers/errors.js';
+import { openManager, smallRequest } from '../helpers/manager.js';
+import { preempt } from '../helpers/preempted.js';
+
+/** Steps of a training; gives those at which something was saved, when all of it is durable. */
+async function train(
+  manager: CheckpointManager,
+  steps: Iterable<number>,
+  metricsOf = (step: number): Record<string, number> => ({ loss: step }),
+) {
+  const saved: number[] = [];
+  for (const step of steps) {
+    const { due, pending } = await manager.step({ ...smallRequest(step), metrics: metricsOf(step) });
+    if (due && (await pending.committed) !== null) saved.push(step);
+  }
+  return saved;
+}
+
+/** A save that is not done before `held` is. */
+function heldRequest(step: number, held: Promise<void>) {
+  const data = {
+    byteLength: 4,
+    fresh: true as const,
+    async *[Symbol.asyncIterator]() {
+      await held;
+      yield new Uint8Array(4);
+    },
+  };
+  return { step, tensors: { x: { dtype: 'U8' as const, shape: [4], data } } };
+}
+
+function range(from: number, to: number, by = 1): number[] {
+  return Array.from({ length: Math.floor((to - from) / by) + 1 }, (_, i) => from + i * by);
+}
+
+describe('step', () => {
+  test('saves when the trigger says so, and tells why', async () => {
+    const manager = await openManager(freshDirectory(), { trigger: every.steps(10), keep: keep.all() });
+    expect(await train(manager, range(1, 35))).toEqual([10, 20, 30]);
+    const { due, reason } = await manager.step(smallRequest(40));
+    expect([due, reason]).toEqual([true, 'step 40 was reached']);
+    expect(await manager.step(smallRequest(41))).toEqual({ due: false, reason: undefined, pending: undefined });
+  });
+
+  test('asks for what is costly only when a save is due, and captures it in the call', async () => {
+    const manager = await openManager(freshDirectory(), { trigger: every.steps(2), keep: keep.all() });
+    const data = new Float32Array(4).fill(7);
+    const tensors = vi.fn(() => ({ x: { dtype: 'F32' as const, shape: [4], data } }));
+    const state = vi.fn(() => ({ made: tensors.mock.calls.length }));
+    const rng = vi.fn(() => [1, 2]);
+    expect((await manager.step({ step: 1, tensors, state, rng })).due).toBe(false);
+    expect(tensors).not.toHaveBeenCalled();
+    const stepping = manager.step({ step: 2, tensors, state, rng });
+    data.fill(9);
+    await (await stepping).pending?.committed;
+    expect([tensors, state, rng].map((each) => each.mock.calls.length)).toEqual([1, 1, 1]);
+    const restored = await manager.restore();
+    expect([...restored!.tensors.get('x')!.data]).toEqual([7, 7, 7, 7]);
+    expect([restored!.state, restored!.rng]).toEqual([{ made: 1 }, [1, 2]]);
+  });
+
+  test('goes on after a restore from where it was, and looks at no multiple twice', async () => {
+    const directory = freshDirectory();
+    const first = await openManager(directory, { trigger: every.steps(10), keep: keep.all() });
+    expect(await train(first, range(1, 25))).toEqual([10, 20]);
+    await first.close();
+    const second = await openManager(directory, { trigger: every.steps(10), keep: keep.all() });
+    const restored = await second.restore();
+    expect(restored?.step).toBe(20);
+    expect(await train(second, range(20, 31))).toEqual([30]);
+  });
+
+  test('after a resume that nobody told of, as after one that was', async () => {
+    const manager = await openManager(freshDirectory(), { trigger: every.steps(10), keep: keep.all() });
+    expect(await train(manager, [...range(8, 12), ...range(8, 12)])).toEqual([10, 10]);
+    expect((await manager.restore({ step: 10 }))?.info.name).toBe('checkpoint_step00000010_loss10.0000.r2');
+  });
+
+  test('a save by other means counts for triggers of time, and asking twice about a step gives one save', async () => {
+    const manager = await openManager(freshDirectory(), { trigger: anyOf(every.seconds(3600), every.steps(5)) });
+    expect(manager.shouldSave({ step: 4 })).toBeUndefined();
+    expect(manager.shouldSave({ step: 5 })).toBe('step 5 was reached');
+    expect(manager.shouldSave({ step: 5 })).toBe('step 5 was reached');
+    await manager.save(smallRequest(5));
+    expect(manager.shouldSave({ step: 5 })).toBeUndefined();
+    const hasty = await openManager(freshDirectory(), { trigger: every.seconds(0.05) });
+    await later(60);
+    expect(hasty.shouldSave({ step: 1 })).toContain('0.05 seconds have gone by');
+    await hasty.save(smallRequest(1));
+    expect(hasty.shouldSave({ step: 1 })).toBeUndefined();
+  });
+
+  test('without a trigger it says what to do', async () => {
+    const manager = await openManager(freshDirectory());
+    const error = await rejection(manager.step(smallRequest(1)), 'ERR_INVALID_ARGUMENT');
+    expect(error.message).toContain('trigger');
+    const reader = await openManager(manager.directory, { readOnly: true });
+    await rejection(reader.step(smallRequest(1)), 'ERR_READ_ONLY');
+  });
+
+  test('what throws while it is asked for is thrown, and the next step is asked again', async () => {
+    const manager = await openManager(freshDirectory(), { trigger: every.steps(2) });
+    const broken = { step: 2, tensors: () => expect.fail('no tensors today') };
+    await expect(manager.step(broken as never)).rejects.toThrow('no tensors today');
+    expect((await manager.step(smallRequest(2))).due).toBe(true);
+  });
+});
+
+describe('on improvement', () => {
+  test('NaN, infinities and missing metrics are none, and block none', async () => {
+    const manager = await openManager(freshDirectory(), { monitor: 'val_loss', trigger: on.improvement(), keep: keep.all() });
+    const losses = [Number.NaN, undefined, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0.5, Number.NaN, 0.6, 0.4, 0.4];
+    const metrics = (step: number): Record<string, number> =>
+      losses[step] === undefined ? { loss: 1 } : { val_loss: losses[step] as number };
+    expect(await train(manager, range(0, losses.length - 1), metrics)).toEqual([4, 7]);
+    expect((await manager.restore('best'))?.step).toBe(7);
+  });
+
+  test('the best is remembered over a restart, and by how much it has to be better', async () => {
+    const directory = freshDirectory();
+    const options = { monitor: 'val_acc', minDelta: 0.1, trigger: on.improvement(), keep: keep.last(1) };
+    const first = await openManager(directory, options);
+    const accuracies = [0.5, 0.55, 0.61, 0.7, 0.705];
+    expect(await train(first, range(0, 4), (step) => ({ val_acc: accuracies[step] as number }))).toEqual([0, 2]);
+    // Not an improvement, but saved: it must not become what has to be beaten.
+    await first.save({ ...smallRequest(5), metrics: { val_acc: 0.7 } });
+    await first.close();
+    const second = await openManager(directory, options);
+    expect(second.shouldSave({ step: 6, metrics: { val_acc: 0.7 } })).toBeUndefined();
+    expect(second.shouldSave({ step: 6, metrics: { val_acc: 0.72 } })).toBe('val_acc improved from 0.61 to 0.72');
+    expect((await second.restore('best'))?.step).toBe(2);
+  });
+
+  test('an initial threshold has to be beaten by the first', async () => {
+    const manager = await openManager(freshDirectory(), { monitor: 'loss', initialValueThreshold: 0.5, saveBestOnly: true });
+    expect(await train(manager, range(0, 3), (step) => ({ loss: [0.9, 0.5, 0.4, 0.45][step] as number }))).toEqual([2]);
+    await manager.save({ ...smallRequest(9), metrics: { loss: 0.7 } });
+    expect((await manager.restore('best'))?.step).toBe(2);
+  });
+
+  test('saveBestOnly goes with a trigger', async () => {
+    const manager = await openManager(freshDirectory(), { trigger: every.steps(2), saveBestOnly: true, keep: keep.all() });
+    const losses = [9, 8, 7, 6, 6.5, 5, 4];
+    expect(await train(manager, range(0, 6), (step) => ({ loss: losses[step] as number }))).toEqual([2, 4, 6]);
+    const both = await openManager(freshDirectory(), { trigger: allOf(every.steps(2), on.improvement()), keep: keep.all() });
+    expect(await train(both, range(0, 6), (step) => ({ loss: losses[step] as number }))).toEqual([2, 4, 6]);
+  });
+
+  test('a save in flight has to be beaten as well, and one that failed has not', async () => {
+    const manager = await openManager(freshDirectory(), { monitor: 'loss', saveBestOnly: true, maxInFlight: 3 });
+    const first = await manager.step({ ...smallRequest(1), metrics: { loss: 0.5 } });
+    expect(manager.shouldSave({ step: 2, metrics: { loss: 0.6 } })).toBeUndefined();
+    await first.pending?.committed;
+    const second = await manager.step({ ...heldRequest(3, new Promise(() => {})), metrics: { loss: 0.3 } });
+    expect(manager.shouldSave({ step: 3, metrics: { loss: 0.4 } })).toBeUndefined();
+    await second.pending?.cancel();
+    expect(manager.shouldSave({ step: 4, metrics: { loss: 0.4 } })).toBe('loss improved from 0.5 to 0.4');
+  });
+
+  test('weights only: the optimizer is left out, and restore("latest") says that training cannot go on', async () => {
+    const directory = freshDirectory();
+    const manager = await openManager(directory, { monitor: 'loss', saveBestOnly: true, contents: 'weights' });
+    const { tensors } = smallRequest(1);
+    const { pending } = await manager.step({ ...smallRequest(1), optimizer: tensors });
+    const saved = await pending?.committed;
+    expect(readdirSync(saved!.path).sort()).toEqual(['manifest.json', 'model.safetensors', 'state.json']);
+    await rejection(manager.restore(), 'ERR_WEIGHTS_ONLY');
+    expect((await manager.restore('best'))?.info.contents).toBe('weights');
+  });
+});
+
+describe('signals', () => {
+  test('one is answered by the next step, once', async () => {
+    const manager = await openManager(freshDirectory(), { trigger: on.signal('SIGUSR2'), keep: keep.all() });
+    expect(manager.shouldSave({ step: 1 })).toBeUndefined();
+    process.kill(process.pid, 'SIGUSR2');
+    await vi.waitFor(() => expect(manager.shouldSave({ step: 2 })).toBe('SIGUSR2 came'));
+    expect(await train(manager, [3, 4])).toEqual([3]);
+    await manager.close();
+    expect(process.listenerCount('SIGUSR2')).toBe(0);
+  });
+
+  test('a signal during a save that is skipped is answered by a later one', async () => {
+    const manager = await openManager(freshDirectory(), { trigger: on.signal('SIGUSR2'), whenBusy: 'skip', keep: keep.all() });
+    let go = () => {};
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    await manager.saveAsync(heldRequest(1, held));
+    process.kill(process.pid, 'SIGUSR2');
+    await vi.waitFor(() => expect(manager.shouldSave({ step: 2 })).toBeDefined());
+    expect((await manager.step(smallRequest(2))).pending?.status).toBe('skipped');
+    go();
+    await manager.flush();
+    expect(await train(manager, [3, 4])).toEqual([3]);
+  });
+
+  test('preemption: the next step is saved, and then the process ends', async () => {
+    const ran = await preempt(`
+      const { every, on, anyOf } = await import('holdfast');
+      const own = await CheckpointManager.open(directory + '/own', { engine, trigger: anyOf(every.steps(1000), on.preemption()) });
+      say('ready');
+      for (let step = 1; ; step++) {
+        await later(20);
+        const { due, reason } = await own.step(request(step));
+        if (due) say(reason);
+      }
+    `);
+    expect(ran.signal).toBe('SIGTERM');
+    expect(ran.said).toEqual(['the process is about to end']);
+    expect(readdirSync(`${ran.directory}/own`).filter((name) => name.startsWith('checkpoint_'))).toHaveLength(1);
+    expect(ran.log.at(-1)).toContain('done');
+  });
+});
