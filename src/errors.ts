@@ -9,6 +9,7 @@ export const ERROR_CODES = {
   ERR_UNKNOWN_OPTION: 'an option is misspelled or does not exist',
   ERR_INVALID_TENSOR: "a tensor's dtype, shape and byte length do not agree",
   ERR_INVALID_NAME: 'a tensor or file name is empty or not allowed',
+  ERR_INVALID_TEMPLATE: 'a name template is malformed, or names a value that the save does not have',
   ERR_DUPLICATE_TENSOR: 'two tensors of one save have the same name',
   ERR_INVALID_STATE: 'the user state holds something that JSON would alter',
   ERR_SOURCE_CHANGED: 'the memory of a tensor was detached, transferred or resized before it was saved',
