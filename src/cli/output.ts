@@ -23,9 +23,12 @@ export function toJsonText(document: unknown, indent?: number): string {
 
 /** Metrics as JSON carries them: what is not finite becomes a string. */
 export function jsonMetrics(metrics: Readonly<Record<string, number>>): Record<string, number | string> {
-  return Object.fromEntries(
-    Object.entries(metrics).map(([name, value]) => [name, Object.is(value, -0) ? '-0' : Number.isFinite(value) ? value : String(value)]),
-  );
+  return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, jsonNumber(value)]));
+}
+
+/** A number as JSON carries it: what JSON has no number for becomes a string. */
+export function jsonNumber(value: number): number | string {
+  return Object.is(value, -0) ? '-0' : Number.isFinite(value) ? value : String(value);
 }
 
 /**

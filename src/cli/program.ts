@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../version.js';
 import type { CommandContext } from './command.js';
 import { registerBench } from './commands/bench.js';
+import { registerDiff } from './commands/diff.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerLs } from './commands/ls.js';
@@ -14,13 +15,23 @@ import { listenForInterrupt } from './interrupt.js';
 import { guardStreams } from './output.js';
 
 /** One per subcommand, in the order of the help. The modules are small: what does the work is loaded when it is wanted. */
-const COMMANDS = [registerLs, registerInspect, registerVerify, registerPrune, registerRepair, registerBench, registerDoctor];
+const COMMANDS = [
+  registerLs,
+  registerInspect,
+  registerVerify,
+  registerDiff,
+  registerPrune,
+  registerRepair,
+  registerBench,
+  registerDoctor,
+];
 
 const HELP = `
 Examples:
   $ holdfast ls checkpoints              what is there, which is the latest and which the best
   $ holdfast inspect checkpoints/latest  its metrics, files and tensors
   $ holdfast verify checkpoints          read every byte and compare the checksums
+  $ holdfast diff a/latest b/latest      which tensors differ, and by how much
   $ holdfast prune checkpoints --keep-last 5 --dry-run
                                          what would go by that rule
   $ holdfast repair checkpoints --dry-run
@@ -33,7 +44,7 @@ With --json, a command prints one JSON document on stdout; an error is one line 
 
 Exit codes:
   0  all is well
-  1  something is wrong with what was looked at: damage, a missing file, an I/O error
+  1  something is wrong with what was looked at: damage, a missing file, an I/O error; or two things differ
   2  wrong usage, or a path that does not exist or may not be read`;
 
 /** Runs the command line `args` (without node and script) and gives the exit code. */

@@ -1,9 +1,9 @@
 /** `holdfast inspect`: what is in a checkpoint or a safetensors file. */
-import { InvalidArgumentError } from 'commander';
 import type { Description, TensorDescription } from '../../manager/describe.js';
 import { formatBytes, formatCount, formatInteger, formatMetric, plural } from '../../terminal/format.js';
 import { escapeText, pad, widthOf } from '../../terminal/text.js';
 import { type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
+import { DEFAULT_LIMIT, parseLimit } from '../limit.js';
 import { jsonMetrics, outputWidth, paint, print, printJson } from '../output.js';
 import { type Column, layOut } from '../table.js';
 import { resolveLink } from '../target.js';
@@ -12,8 +12,6 @@ const NOTES = [
   'Only manifest and headers are read, so it is quick whatever the size; "holdfast verify" checks the bytes. A bare file has no step, metrics, software and checksums: they are null.',
   'JSON: {name, sequence, step, epoch, metrics, software, files: [{name, bytes, crc32c}], tensors: [{name, dtype, shape, bytes, file, offset, crc32c}]} with all tensors; offset counts from the start of the file. Exits with 1 if the checkpoint is damaged.',
 ];
-
-const DEFAULT_LIMIT = 50;
 
 interface InspectOptions extends CommonOptions {
   readonly limit: number;
@@ -43,12 +41,6 @@ export const registerInspect: RegisterCommand = (program) =>
       if (json) printJson(toJson(description));
       else printDescription(description, limit);
     });
-
-function parseLimit(text: string): number {
-  if (text === 'all') return Number.POSITIVE_INFINITY;
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('Give a whole number, or "all".');
-}
 
 /** The fields spelled out: they are an interface to other programs. */
 function toJson({ name, sequence, step, epoch, metrics, software, files, tensors }: Description) {
