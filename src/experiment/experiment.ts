@@ -50,7 +50,10 @@ const opened = new Set<string>();
 export class Experiment implements AsyncDisposable {
   private closed = false;
 
-  /** Use {@link openExperiment}. */
+  /**
+   * Use {@link openExperiment}.
+   * @hidden
+   */
   constructor(
     readonly name: string,
     /** Real path of its directory. */

@@ -1,6 +1,6 @@
 /** What of an experiment survives power loss, seen at the system calls; and that none of them fails in silence. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openExperiment } from '../../src/experiment/experiment.js';
@@ -121,6 +121,22 @@ describe.skipIf(!canTrace)('every call fails once', () => {
       ).toMatchObject({ step: 2 });
     }
     expect(injected).toBeGreaterThan(call === 'fsync' ? 8 : 1);
+  });
+});
+
+describe.skipIf(!canTrace)('where there are no hard links', () => {
+  test('README and older configurations are written all the same, and never over another', async () => {
+    const root = await rootOfBefore();
+    rmSync(path.join(root, 'x', 'README.md'));
+    const strace = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=link', '-e', 'inject=link:error=EPERM'];
+    const { code, stdout, stderr } = await ended(startNode(VISIT, [root], ONE_THREAD, strace));
+    expect([code, stdout], stderr).toEqual([0, '']);
+    const logs = path.join(root, 'x', 'logs');
+    const [older = ''] = readdirSync(logs).filter((name) => name.startsWith('config-'));
+    expect(JSON.parse(readFileSync(path.join(logs, older), 'utf8'))).toEqual({ version: 1 });
+    expect(readFileSync(path.join(root, 'x', 'README.md'), 'utf8')).toMatch(/^# x\n/);
+    const left = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('.tmp-'));
+    expect(left).toEqual([]);
   });
 });
 
