@@ -4,6 +4,8 @@
  *
  * A thread that does nothing but write checkpoints makes the short ones itself ({@link blockThisThread}): a hop to libuv's threads and back
  * takes several times longer than most of them, and a small checkpoint consists of a hundred.
+ *
+ * All of it goes through one table ({@link FileOperations}), which a test can replace: by one that fails, or by a whole file system of its own.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -36,40 +38,8 @@ export function short<Arguments extends readonly unknown[], Result>(
   return async (...given) => (blocking ? stay(...given) : hop(...given));
 }
 
-export const link = short(promisify(fs.link), fs.linkSync);
-export const rename = short(promisify(fs.rename), fs.renameSync);
-export const unlink = short(promisify(fs.unlink), fs.unlinkSync);
-export const symlink = short<[target: string, file: string], void>(promisify(fs.symlink), fs.symlinkSync);
-export const stat = short<[string], fs.Stats>(promisify(fs.stat), fs.statSync);
-export const lstat = short<[string], fs.Stats>(promisify(fs.lstat), fs.lstatSync);
-/** With nanoseconds. */
-export const lstatExactly = short<[string], fs.BigIntStats>(
-  (file) => promisify(fs.lstat)(file, { bigint: true }),
-  (file) => fs.lstatSync(file, { bigint: true }),
-);
-export const statfs = short<[string], fs.StatsFs>(promisify(fs.statfs), fs.statfsSync);
-export const mkdir = short<[directory: string, mode: number], void>(
-  (directory, mode) => promisify(fs.mkdir)(directory, mode),
-  (directory, mode) => void fs.mkdirSync(directory, mode),
-);
-/** The entries of a directory, with their kinds. */
-export const readdir = short<[string], fs.Dirent[]>(
-  (directory) => promisify(fs.readdir)(directory, { withFileTypes: true }),
-  (directory) => fs.readdirSync(directory, { withFileTypes: true }),
-);
-/** Removes what has that name, and all that is in it. */
-export const removeAll = short<[string], void>((directory) => promisify(fs.rm)(directory, { recursive: true, force: true }), removeHere);
-export const readText = short<[string], string>(
-  (file) => promisify(fs.readFile)(file, 'utf8'),
-  (file) => fs.readFileSync(file, 'utf8'),
-);
-
-const openFile = short<[file: string, flags: number, mode: number | undefined], number>(promisify(fs.open), fs.openSync);
-const closeFile = short(promisify(fs.close), fs.closeSync);
-const fstat = short<[number], fs.Stats>(promisify(fs.fstat), fs.fstatSync);
-
 /** How the bytes of an open file move: both ways have the same results. */
-interface Transfers {
+export interface Transfers {
   sync(fd: number): Promise<void>;
   read(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>;
   write(fd: number, bytes: Uint8Array, offset: number, length: number, position: number): Promise<number>;
@@ -95,6 +65,75 @@ const STAYING: Transfers = {
   readAll: async (fd) => fs.readFileSync(fd),
   writeAll: async (fd, bytes) => fs.writeFileSync(fd, bytes),
 };
+
+const lstatPromise = promisify(fs.lstat);
+const readdirPromise = promisify(fs.readdir);
+const readlinkPromise = promisify(fs.readlink);
+
+const NODE = {
+  link: short<[existing: string, file: string], void>(promisify(fs.link), fs.linkSync),
+  rename: short<[from: string, to: string], void>(promisify(fs.rename), fs.renameSync),
+  unlink: short<[file: string], void>(promisify(fs.unlink), fs.unlinkSync),
+  symlink: short<[target: string, file: string], void>(promisify(fs.symlink), fs.symlinkSync),
+  readlink: short<[file: string], string>(
+    (file) => readlinkPromise(file, 'utf8'),
+    (file) => fs.readlinkSync(file, 'utf8'),
+  ),
+  stat: short<[file: string], fs.Stats>(promisify(fs.stat), fs.statSync),
+  lstat: short<[file: string], fs.Stats>(lstatPromise, fs.lstatSync),
+  lstatExactly: short<[file: string], fs.BigIntStats>(
+    (file) => lstatPromise(file, { bigint: true }),
+    (file) => fs.lstatSync(file, { bigint: true }),
+  ),
+  statfs: short<[file: string], fs.StatsFs>(promisify(fs.statfs), fs.statfsSync),
+  realpath: short<[file: string], string>(promisify(fs.realpath.native), fs.realpathSync.native),
+  mkdir: short<[directory: string, mode: number], void>(
+    (directory, mode) => promisify(fs.mkdir)(directory, mode),
+    (directory, mode) => void fs.mkdirSync(directory, mode),
+  ),
+  readdir: short<[directory: string], fs.Dirent[]>(
+    (directory) => readdirPromise(directory, { withFileTypes: true }),
+    (directory) => fs.readdirSync(directory, { withFileTypes: true }),
+  ),
+  removeAll: short<[directory: string], void>((directory) => promisify(fs.rm)(directory, { recursive: true, force: true }), removeHere),
+  readText: short<[file: string], string>(
+    (file) => promisify(fs.readFile)(file, 'utf8'),
+    (file) => fs.readFileSync(file, 'utf8'),
+  ),
+  open: short<[file: string, flags: number, mode: number | undefined], number>(promisify(fs.open), fs.openSync),
+  close: short<[fd: number], void>(promisify(fs.close), fs.closeSync),
+  fstat: short<[fd: number], fs.Stats>(promisify(fs.fstat), fs.fstatSync),
+  /** `ofSmall`: of a file whose bytes move in a moment. */
+  transfers: (ofSmall: boolean): Transfers => (ofSmall && blocking ? STAYING : HOPPING),
+};
+
+/** Every operation on files that JavaScript code of this library does. */
+export type FileOperations = typeof NODE;
+
+let operations = NODE;
+
+/** From now on `replacement` does everything that is asked of this module in this thread; without it, Node.js again. */
+export function replaceFileOperations(replacement: FileOperations = NODE): void {
+  operations = replacement;
+}
+
+export const link: FileOperations['link'] = (...given) => operations.link(...given);
+export const rename: FileOperations['rename'] = (...given) => operations.rename(...given);
+export const unlink: FileOperations['unlink'] = (...given) => operations.unlink(...given);
+export const symlink: FileOperations['symlink'] = (...given) => operations.symlink(...given);
+export const readlink: FileOperations['readlink'] = (...given) => operations.readlink(...given);
+export const stat: FileOperations['stat'] = (...given) => operations.stat(...given);
+export const lstat: FileOperations['lstat'] = (...given) => operations.lstat(...given);
+/** With nanoseconds. */
+export const lstatExactly: FileOperations['lstatExactly'] = (...given) => operations.lstatExactly(...given);
+export const statfs: FileOperations['statfs'] = (...given) => operations.statfs(...given);
+export const realpath: FileOperations['realpath'] = (...given) => operations.realpath(...given);
+export const mkdir: FileOperations['mkdir'] = (...given) => operations.mkdir(...given);
+/** The entries of a directory, with their kinds. */
+export const readdir: FileOperations['readdir'] = (...given) => operations.readdir(...given);
+/** Removes what has that name, and all that is in it. */
+export const removeAll: FileOperations['removeAll'] = (...given) => operations.removeAll(...given);
+export const readText: FileOperations['readText'] = (...given) => operations.readText(...given);
 
 /** An open file. Closing is up to whoever opened it. */
 export class OpenFile {
@@ -124,7 +163,7 @@ export class OpenFile {
   }
 
   stat(): Promise<fs.Stats> {
-    return fstat(this.fd);
+    return operations.fstat(this.fd);
   }
 
   sync(): Promise<void> {
@@ -132,16 +171,16 @@ export class OpenFile {
   }
 
   close(): Promise<void> {
-    return closeFile(this.fd);
+    return operations.close(this.fd);
   }
 }
 
 /** Opens a file of any length, with the flags of `open(2)`: its bytes are never waited for in this thread. */
 export async function open(file: string, flags: number, mode?: number): Promise<OpenFile> {
-  return new OpenFile(await openFile(file, flags, mode), HOPPING);
+  return new OpenFile(await operations.open(file, flags, mode), operations.transfers(false));
 }
 
 /** Opens a directory, or a file whose bytes are read or written in a moment. */
 export async function openSmall(file: string, flags: number, mode?: number): Promise<OpenFile> {
-  return new OpenFile(await openFile(file, flags, mode), blocking ? STAYING : HOPPING);
+  return new OpenFile(await operations.open(file, flags, mode), operations.transfers(true));
 }

@@ -8,8 +8,9 @@ export { ERROR_CODES, type ErrorCode, type ErrorDetails, HoldfastError, isHoldfa
 export type { Dtype, TensorArray } from './format/dtype.js';
 export type { TensorFilePlan, TensorRole } from './format/layout.js';
 export type { Contents } from './format/manifest.js';
+export type { TensorMatch, TensorShape } from './format/match-tensors.js';
 export type { TensorEntry } from './format/safetensors.js';
-export type { Json } from './format/state.js';
+export type { Json, RunState } from './format/state.js';
 export type { CheckpointReader, ReadTensorOptions, StoredTensor } from './manager/checkpoint-reader.js';
 export {
   type Description,
@@ -21,18 +22,38 @@ export {
   verifyPath,
 } from './manager/describe.js';
 export type { ManagerEvents, PreemptionReport } from './manager/events.js';
+export type { ExpectedTensors } from './manager/expectation.js';
 export { CheckpointManager, type CloseOptions } from './manager/manager.js';
 export type { CallOptions, OpenOptions, Priority, WhenBusy } from './manager/options.js';
 export type { PreemptionHandle, PreemptionOptions } from './manager/preemption.js';
+export { type PrunedCheckpoint, type PruneOptions, type PruneReport, pruneDirectory } from './manager/prune.js';
+export { type RepairOptions, type RepairReport, repairDirectory } from './manager/repair.js';
+export type { LeftAlone, RepairAction, RepairProblem } from './manager/repair-plan.js';
 export type { Restored, RestoreOptions, ReusedMemory } from './manager/restore.js';
 export type { SaveResult, SaveSeconds } from './manager/save.js';
 export type { AsyncSaveRequest, Attachment, SaveRequest } from './manager/save-request.js';
 export type { PendingSave, SaveCounts } from './manager/saver.js';
-export type { RestoreTarget } from './manager/target.js';
-export type { MetricMode } from './policy/best.js';
+export type { Position, StepRequest, StepResult } from './manager/stepper.js';
+export type { RestoreTarget, WantedContents } from './manager/target.js';
+export type { WatchOptions } from './manager/watch.js';
+export type { MetricMode, Monitor } from './policy/best.js';
+export type { Duration } from './policy/duration.js';
 export type { PolicyEntry } from './policy/entry.js';
+export { type KeepBestOptions, keep } from './policy/keep.js';
 export type { PreemptionDecision } from './policy/preemption.js';
-export { keep, type RetentionRule } from './policy/retention.js';
+export type { RetentionContext, RetentionRule } from './policy/retention.js';
+export {
+  allOf,
+  anyOf,
+  at,
+  every,
+  type ImprovementOptions,
+  on,
+  type PreemptionNeeds,
+  type Trigger,
+  type TriggerFacts,
+  type TriggerNeeds,
+} from './policy/trigger.js';
 export type { SaveEvent, SaverEvents } from './saver/events.js';
 export type { AcceptedSave, SkippedSave } from './saver/pending.js';
 export type { StreamedData, TensorData, TensorInput, TensorInputs } from './snapshot/source.js';

@@ -1,6 +1,6 @@
 // Options of a benchmark: what they may be, --help, and a line for what is wrong with them.
 import { parseArgs } from 'node:util';
-import { parseSize } from '../../dist/bench/sizes.js';
+import { parseSize } from '../../dist/terminal/sizes.js';
 
 /** An option that must be a whole number of at least `least`. */
 export function wholeNumber(value, least = 1) {

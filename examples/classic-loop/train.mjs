@@ -65,12 +65,12 @@ async function resume(manager, { dir, resume: target }, { model, optimizer, sche
     for await (const { name } of manager.list()) {
       throw new UsageError(`${dir} has checkpoints already, such as ${name}. Give --resume latest to go on, or another --dir.`);
     }
-    return { initialEpoch: 1, step: 0 };
+    return { initialEpoch: 0, step: 0 };
   }
   const restored = await restoreModel(manager, model, target, { optimizer });
   if (restored === null) {
     console.log(`There is no checkpoint in ${dir} yet: this run begins anew.`);
-    return { initialEpoch: 1, step: 0 };
+    return { initialEpoch: 0, step: 0 };
   }
   const { info, state, skipped } = restored;
   for (const { name, message } of skipped) console.warn(`Passed over ${name}: ${message}`);
@@ -80,7 +80,7 @@ async function resume(manager, { dir, resume: target }, { model, optimizer, sche
   scheduler.load(state.scheduler);
   random.state = state.rng;
   console.log(`Resumed from ${info.name}.`);
-  return { initialEpoch: restored.epoch + 1, step: restored.step };
+  return { initialEpoch: restored.epoch, step: restored.step };
 }
 
 async function main() {
@@ -95,12 +95,11 @@ async function main() {
   const scheduler = new StepLR(optimizer, config);
   const random = new Random(config.seed);
 
-  // The last three, and the best one, which always stays.
-  const manager = await CheckpointManager.open(options.dir, { keep: keep.last(3), monitor: 'val_loss' });
+  const manager = await CheckpointManager.open(options.dir, { keep: [keep.last(3), keep.best(2)], monitor: 'val_loss' });
   try {
     let { initialEpoch, step } = await resume(manager, options, { model, optimizer, scheduler, random, config });
 
-    for (let epoch = initialEpoch; epoch <= options.epochs; epoch++) {
+    for (let epoch = initialEpoch; epoch < options.epochs; epoch++) {
       const { learningRate } = scheduler;
       const loss = await trainOneEpoch(model, optimizer, shuffledBatches(trainSet, config.batchSize, random), () => step++);
       const validation = validate(model, plainBatches(validationSet, 256));
@@ -110,16 +109,17 @@ async function main() {
       const { name } = await saveModel(manager, model, {
         optimizer,
         step,
-        epoch,
+        // How many epochs are done: the index of the next.
+        epoch: epoch + 1,
         metrics: { loss, val_loss: validation.loss, val_accuracy: validation.accuracy },
         state: { scheduler: scheduler.state(), rng: random.state, config },
       });
       console.log(
-        `epoch ${epoch}/${options.epochs}  lr ${learningRate}  loss ${loss.toFixed(4)}  val_loss ${validation.loss.toFixed(4)}  ` +
+        `epoch ${epoch + 1}/${options.epochs}  lr ${learningRate}  loss ${loss.toFixed(4)}  val_loss ${validation.loss.toFixed(4)}  ` +
           `val_accuracy ${(100 * validation.accuracy).toFixed(1)} %  saved ${name}`,
       );
     }
-    if (initialEpoch > options.epochs) console.log(`Nothing to do: epoch ${initialEpoch - 1} is done. Give more --epochs to go on.`);
+    if (initialEpoch >= options.epochs) console.log(`Nothing to do: epoch ${initialEpoch} is done. Give more --epochs to go on.`);
   } finally {
     await manager.close();
   }

@@ -4,8 +4,9 @@ import { toHoldfastError } from '../engine/system-error.js';
 import { type ErrorCode, HoldfastError } from '../errors.js';
 import { type Contents, decodeManifest, MAX_MANIFEST_BYTES, type Manifest, type ManifestFile } from '../format/manifest.js';
 import { MANIFEST_NAME } from '../format/names.js';
+import { type CheckpointRecord, recordOf } from '../format/record.js';
 import { readSmallFile, regularFileBytes } from '../storage/local.js';
-import type { ManifestCache } from './manifest-cache.js';
+import type { RecordCache } from './record-cache.js';
 
 /** What is known of a checkpoint without reading its data. */
 export interface CheckpointInfo {
@@ -24,19 +25,21 @@ export interface CheckpointInfo {
   /** ISO 8601. */
   readonly createdAt: string | null;
   readonly contents: Contents | null;
+  /** Names that symbolic links beside it give it, other than `latest` and `best`. As long as it has one, it is never removed. */
+  readonly tags: readonly string[];
   /** Why it is damaged. */
   readonly problem?: { readonly code: ErrorCode; readonly message: string };
 }
 
-/** A checkpoint as the catalog knows it: what callers see, and its manifest if that is readable. */
+/** A checkpoint as the catalog knows it: what callers see, and what its manifest says if that is readable. */
 export interface CatalogEntry {
   readonly info: CheckpointInfo;
-  readonly manifest?: Manifest;
+  readonly record?: CheckpointRecord;
 }
 
 /** A checkpoint that is good as far as manifest and sizes say. */
 export interface GoodEntry extends CatalogEntry {
-  readonly manifest: Manifest;
+  readonly record: CheckpointRecord;
 }
 
 export function isGood(entry: CatalogEntry): entry is GoodEntry {
@@ -77,7 +80,7 @@ export async function readManifest(directory: string): Promise<Manifest> {
 }
 
 /** The first listed file that is missing or has the wrong size, as an error; `undefined` if all fit. */
-export async function findSizeProblem(directory: string, files: readonly ManifestFile[]): Promise<HoldfastError | undefined> {
+export async function findSizeProblem(directory: string, files: CheckpointRecord['files']): Promise<HoldfastError | undefined> {
   for (const file of files) {
     const problem = checkSize(directory, file, await regularFileBytes(path.join(directory, file.name)));
     if (problem !== undefined) return problem;
@@ -86,7 +89,11 @@ export async function findSizeProblem(directory: string, files: readonly Manifes
 }
 
 /** Compares a file's length with the manifest; `actual` is undefined where there is no regular file. */
-export function checkSize(directory: string, file: ManifestFile, actual: number | undefined): HoldfastError | undefined {
+export function checkSize(
+  directory: string,
+  file: Pick<ManifestFile, 'name' | 'bytes' | 'tensors'>,
+  actual: number | undefined,
+): HoldfastError | undefined {
   if (actual === file.bytes) return undefined;
   const checkpoint = path.basename(directory);
   const details = { checkpoint, file: file.name, path: path.join(directory, file.name) };
@@ -103,34 +110,48 @@ export function checkSize(directory: string, file: ManifestFile, actual: number 
   });
 }
 
-/** Looks at one checkpoint directory. Rejects only where the operating system refuses to say. */
-export async function inspectDirectory(directory: string, cache?: ManifestCache): Promise<CatalogEntry> {
+/** Looks at one checkpoint directory; what `cache` knows of it is not read again. Rejects only where the operating system refuses to say. */
+export async function inspectDirectory(directory: string, cache?: RecordCache): Promise<CatalogEntry> {
+  return inspect(directory, cache, (record) => findSizeProblem(directory, record.files));
+}
+
+/** The same, without a look at the other files. */
+export async function inspectManifest(directory: string, cache?: RecordCache): Promise<CatalogEntry> {
+  return inspect(directory, cache, () => undefined);
+}
+
+async function inspect(
+  directory: string,
+  cache: RecordCache | undefined,
+  findProblem: (record: CheckpointRecord) => Promise<HoldfastError | undefined> | undefined,
+): Promise<CatalogEntry> {
   const name = path.basename(directory);
-  let manifest: Manifest | undefined;
+  let record: CheckpointRecord | undefined;
   let problem: HoldfastError | undefined;
   try {
-    manifest = await (cache?.read(directory, readManifest) ?? readManifest(directory));
-    problem = await findSizeProblem(directory, manifest.files);
+    record = cache === undefined ? recordOf(await readManifest(directory)) : await cache.read(directory, readManifest);
+    problem = await findProblem(record);
   } catch (error) {
     problem = toHoldfastError(error, `inspect ${directory}`, { checkpoint: name });
   }
-  const info = infoOf(directory, manifest, problem);
-  return manifest === undefined ? { info } : { info, manifest };
+  const info = infoOf(directory, record, problem);
+  return record === undefined ? { info } : { info, record };
 }
 
 /** What is known of the checkpoint in `directory`, whose manifest was read unless `problem` says why not. */
-export function infoOf(directory: string, manifest: Manifest | undefined, problem?: HoldfastError): CheckpointInfo {
+export function infoOf(directory: string, record: CheckpointRecord | undefined, problem?: HoldfastError): CheckpointInfo {
   return {
     name: path.basename(directory),
     path: directory,
     status: problem === undefined ? 'good' : 'damaged',
-    sequence: manifest?.sequence ?? null,
-    step: manifest?.step ?? null,
-    epoch: manifest?.epoch ?? null,
-    metrics: manifest?.metrics ?? {},
-    bytes: manifest?.files.reduce((sum, file) => sum + file.bytes, 0) ?? null,
-    createdAt: manifest?.createdAt ?? null,
-    contents: manifest?.contents ?? null,
+    sequence: record?.sequence ?? null,
+    step: record?.step ?? null,
+    epoch: record?.epoch ?? null,
+    metrics: record?.metrics ?? {},
+    bytes: record?.files.reduce((sum, file) => sum + file.bytes, 0) ?? null,
+    createdAt: record?.createdAt ?? null,
+    contents: record?.contents ?? null,
+    tags: [],
     ...(problem === undefined ? {} : { problem: { code: problem.code, message: problem.message } }),
   };
 }

@@ -9,7 +9,7 @@ import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { LOCK_NAME, TEMPORARY_PREFIX } from '../format/names.js';
 import { link, rename, statfs } from '../fs.js';
-import { isWithoutHardLinks, readSmallFile, removeFile, temporaryName, writeNewFile } from '../storage/local.js';
+import { exists, isWithoutHardLinks, readSmallFile, removeFile, temporaryName, writeNewFile } from '../storage/local.js';
 import { currentProcess, isAlive, type ProcessIdentity, parseIdentity } from './process-identity.js';
 
 const MAX_LOCK_BYTES = 64 * 1024;
@@ -85,6 +85,29 @@ export async function assertLockHeld({ file, token }: LockClaim): Promise<void> 
     `${file} was removed or taken over by another writer while this manager held it. Nothing was committed. Open the directory again, and let only one process write to it.`,
     { path: file, holder },
   );
+}
+
+/** Throws `ERR_LOCKED` naming the holder of the directory's lock, unless there is none or it is certainly dead. */
+export async function assertLockFree(directory: string, engine: Engine): Promise<void> {
+  await assertDead(path.join(directory, LOCK_NAME), engine);
+}
+
+/**
+ * Takes the lock away from a holder of whom nobody here can tell whether it lives: of another host, from before a restart on a file system
+ * that hosts may share, or unreadable. False where there is no lock. Throws `ERR_LOCKED` for a process of this machine that is running.
+ */
+export async function breakLock(directory: string): Promise<boolean> {
+  let found = false;
+  for (const name of [TAKEOVER_NAME, LOCK_NAME]) {
+    const file = path.join(directory, name);
+    if (!(await exists(file))) continue;
+    found = true;
+    const holder = await readHolder(file).catch(() => undefined);
+    const here = await currentProcess('');
+    if (holder?.host === here.host && holder.bootId === here.bootId && (await isAlive(holder))) throw locked(file, holder);
+    await removeFile(file);
+  }
+  return found;
 }
 
 /** Puts the lock in place unless one is there. */
@@ -218,7 +241,7 @@ function locked(file: string, holder: ProcessIdentity | undefined): HoldfastErro
   const who = holder === undefined ? 'an unknown writer' : `process ${holder.pid} on ${holder.host}${own}`;
   return new HoldfastError(
     'ERR_LOCKED',
-    `${path.dirname(file)} is being written by ${who}. Wait until it closes the directory, or open with { readOnly: true }. If you are certain that it is dead, remove ${file}.`,
+    `${path.dirname(file)} is being written by ${who}. Wait until it closes the directory, or open with { readOnly: true }. If you are certain that it is dead, "holdfast repair --break-lock" takes the lock away.`,
     { path: file, ...(holder === undefined ? {} : { holder }) },
   );
 }

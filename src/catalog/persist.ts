@@ -12,6 +12,7 @@ import { MAX_CHUNK_BYTES, type Manifest, type ManifestFile } from '../format/man
 import { encodeManifestWith } from '../format/manifest-encode.js';
 import { MANIFEST_NAME } from '../format/names.js';
 import { freeBytes, makeDirectory, syncDirectory, writeNewFile } from '../storage/local.js';
+import { now } from '../system.js';
 import { firstFailure } from './parallel.js';
 import { readBack } from './read-back.js';
 import {
@@ -46,6 +47,8 @@ export interface PersistOptions extends WriteOptions {
   readonly verifyWrites: boolean;
   /** Files that are written at a time. Default {@link FILES_AT_ONCE}. */
   readonly filesAtOnce?: number | undefined;
+  /** Called once where there is no room for so many bytes: it may make some. Default: the save fails. */
+  readonly makeRoom?: (bytes: number) => Promise<void>;
 }
 
 /** What was written. */
@@ -89,13 +92,17 @@ export async function persistCheckpoint(what: Persist, options: PersistOptions):
   const total = totalBytes(what);
   try {
     throwIfAborted(signal, 'The save');
-    await assertRoom(directory, total);
+    await findRoom(directory, total, options.makeRoom);
     await makeDirectory(temporary); // 2
     const written = await writeFiles(temporary, what, options, total); // 3, 4
     const verify = await verifyFiles(temporary, written, options); // 5
     throwIfAborted(signal, 'The save');
     onProgress?.({ phase: 'commit', bytes: total, totalBytes: total });
-    const manifest: Manifest = { ...(await what.record()), createdAt: new Date().toISOString(), files: written.map(({ file }) => file) };
+    const manifest: Manifest = {
+      ...(await what.record()),
+      createdAt: new Date(now()).toISOString(),
+      files: written.map(({ file }) => file),
+    };
     const lists = new Map(written.flatMap(({ file, tensors }) => (tensors === undefined ? [] : [[file.name, tensors()] as const])));
     const { bytes, decoded } = encodeManifestWith(manifest, lists, (part) => options.engine.crc32c(part));
     await writeManifest(path.join(temporary, MANIFEST_NAME), bytes, options); // 6
@@ -130,15 +137,25 @@ function totalBytes({ files, smallFiles }: Persist): number {
   return smallFiles.reduce((sum, { bytes }) => sum + bytes.length, tensors);
 }
 
-async function assertRoom(directory: string, bytes: number): Promise<void> {
+async function findRoom(directory: string, bytes: number, makeRoom: PersistOptions['makeRoom']): Promise<void> {
+  const shortage = await findShortage(directory, bytes);
+  if (shortage === undefined) return;
+  if (makeRoom === undefined) throw shortage;
+  await makeRoom(bytes);
+  const still = await findShortage(directory, bytes);
+  if (still !== undefined) throw still;
+}
+
+/** The error that a checkpoint of `bytes` bytes does not fit. */
+async function findShortage(directory: string, bytes: number): Promise<HoldfastError | undefined> {
   const free = await freeBytes(directory).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOSYS') return undefined;
     throw toHoldfastError(error, `look for free space in ${directory}`, { path: directory });
   });
-  if (free === undefined || free >= bytes + SPARE_BYTES) return;
-  throw new HoldfastError(
+  if (free === undefined || free >= bytes + SPARE_BYTES) return undefined;
+  return new HoldfastError(
     'ERR_NO_SPACE',
-    `A checkpoint of ${bytes} bytes does not fit: the file system of ${directory} has ${free} bytes left. Free some space or keep fewer checkpoints.`,
+    `A checkpoint of ${bytes} bytes does not fit: the file system of ${directory} has ${free} bytes left. Free some space, keep fewer checkpoints, or open with makeRoom: true, which lets retention run first.`,
     { path: directory, expected: bytes, actual: free },
   );
 }

@@ -30,8 +30,8 @@ export async function removeCheckpoint(directory: string, entry: GoodEntry): Pro
  * Renames the checkpoint away; gives what is to be removed. One that holds files which its manifest does not list is
  * left alone: they are somebody's. Throws `ERR_INVALID_ARGUMENT` naming them.
  */
-export async function buryCheckpoint(directory: string, { info: { name }, manifest }: GoodEntry): Promise<string> {
-  const listed = new Set([MANIFEST_NAME, ...manifest.files.map((file) => file.name)]);
+export async function buryCheckpoint(directory: string, { info: { name }, record }: GoodEntry): Promise<string> {
+  const listed = new Set([MANIFEST_NAME, ...record.files.map((file) => file.name)]);
   const foreign = (await listDirectory(path.join(directory, name))).filter((entry) => !listed.has(entry.name));
   if (foreign.length > 0) {
     const names = foreign.map((entry) => entry.name).join(', ');

@@ -5,38 +5,73 @@ import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { MANIFEST_NAME } from '../format/names.js';
 import { exists, listDirectory } from '../storage/local.js';
-import { type CatalogEntry, inspectDirectory, isGood } from './checkpoint.js';
-import type { ManifestCache } from './manifest-cache.js';
+import { type CatalogEntry, inspectDirectory, inspectManifest, isGood } from './checkpoint.js';
+import { readTags } from './links.js';
+import { firstFailure } from './parallel.js';
+import type { RecordCache } from './record-cache.js';
 
+/** Checkpoints that are looked at at a time: each look is a handful of short system calls. */
+const LOOKS_AT_ONCE = 32;
 /** How often a directory is listed again because something went away while it was looked at. */
 const MAX_ATTEMPTS = 20;
 
 /**
  * Every checkpoint of `directory`, oldest commit first. Those whose manifest cannot be read come last: they may be the newest,
- * and whoever falls back past them must say so. `cache` spares reading manifests again. Throws `ERR_NOT_FOUND` or
- * `ERR_NOT_A_DIRECTORY`.
+ * and whoever falls back past them must say so. Manifests that `cache` knows are not read again, and it learns those that are. Throws
+ * `ERR_NOT_FOUND` or `ERR_NOT_A_DIRECTORY`.
  */
-export async function scanDirectory(directory: string, cache?: ManifestCache): Promise<CatalogEntry[]> {
+export async function scanDirectory(directory: string, cache?: RecordCache): Promise<CatalogEntry[]> {
+  return scan(directory, cache, inspectDirectory);
+}
+
+/** The same, without a look at any file but the manifests: whether the others are there is not known, and every checkpoint with a manifest is `good`. */
+export async function scanManifests(directory: string, cache: RecordCache): Promise<CatalogEntry[]> {
+  return scan(directory, cache, inspectManifest);
+}
+
+async function scan(directory: string, cache: RecordCache | undefined, inspect: typeof inspectDirectory): Promise<CatalogEntry[]> {
   for (let attempt = 1; ; attempt++) {
-    const { entries, vanished } = await scanOnce(directory, cache);
+    const { entries, vanished } = await scanOnce(directory, cache, inspect);
     // Retention of a running writer takes a checkpoint away only after a newer one is there: the listing was older than
     // that, and without another look the directory might even seem to be empty.
-    if (!vanished || attempt >= MAX_ATTEMPTS) return entries.sort(bySequence);
+    if (vanished && attempt < MAX_ATTEMPTS) continue;
+    cache?.retain(entries.map(({ info }) => info.name));
+    return entries.sort(bySequence);
   }
 }
 
-async function scanOnce(directory: string, cache: ManifestCache | undefined): Promise<{ entries: CatalogEntry[]; vanished: boolean }> {
-  const entries: CatalogEntry[] = [];
-  let vanished = false;
-  for (const entry of await readEntries(directory)) {
-    if (!entry.isDirectory() || entry.name.startsWith('.') || NEVER_CHECKPOINTS.has(entry.name)) continue;
-    const candidate = path.join(directory, entry.name);
-    const found = (await mayBeCheckpoint(candidate)) ? await inspectDirectory(candidate, cache) : undefined;
-    // What looks damaged, or like no checkpoint, may only have gone away meanwhile.
-    if (found !== undefined && (isGood(found) || (await mayBeCheckpoint(candidate)))) entries.push(found);
-    else vanished ||= !(await exists(candidate));
-  }
-  return { entries, vanished };
+async function scanOnce(
+  directory: string,
+  cache: RecordCache | undefined,
+  inspect: typeof inspectDirectory,
+): Promise<{ entries: CatalogEntry[]; vanished: boolean }> {
+  const listed = await readEntries(directory);
+  const tags = await readTags(directory, listed);
+  const names = listed.filter((entry) => entry.isDirectory() && mayHaveName(entry.name)).map(({ name }) => name);
+  const looks = names.map((name) => async () => lookAt(path.join(directory, name), cache, inspect));
+  const found = await firstFailure(undefined, LOOKS_AT_ONCE, looks);
+  const entries = found.filter((look) => look !== 'vanished' && look !== 'none');
+  const vanished = found.includes('vanished');
+  return { entries: entries.map((entry) => withTags(entry, tags.get(entry.info.name))), vanished };
+}
+
+async function lookAt(
+  candidate: string,
+  cache: RecordCache | undefined,
+  inspect: typeof inspectDirectory,
+): Promise<CatalogEntry | 'vanished' | 'none'> {
+  const entry = await inspect(candidate, cache);
+  // What looks damaged may be no checkpoint at all, or have gone away meanwhile.
+  if (isGood(entry) || (await mayBeCheckpoint(candidate))) return entry;
+  return (await exists(candidate)) ? 'none' : 'vanished';
+}
+
+function withTags(entry: CatalogEntry, tags: readonly string[] | undefined): CatalogEntry {
+  return tags === undefined ? entry : { ...entry, info: { ...entry.info, tags } };
+}
+
+function mayHaveName(name: string): boolean {
+  return !name.startsWith('.') && !NEVER_CHECKPOINTS.has(name);
 }
 
 /** Directories that file systems keep at their root, readable by root only. */

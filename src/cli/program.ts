@@ -6,19 +6,25 @@ import { registerBench } from './commands/bench.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerLs } from './commands/ls.js';
+import { registerPrune } from './commands/prune.js';
+import { registerRepair } from './commands/repair.js';
 import { registerVerify } from './commands/verify.js';
 import { EXIT_FINE, EXIT_USAGE, reportFailure, UsageError } from './exit.js';
 import { listenForInterrupt } from './interrupt.js';
 import { guardStreams } from './output.js';
 
 /** One per subcommand, in the order of the help. The modules are small: what does the work is loaded when it is wanted. */
-const COMMANDS = [registerLs, registerInspect, registerVerify, registerBench, registerDoctor];
+const COMMANDS = [registerLs, registerInspect, registerVerify, registerPrune, registerRepair, registerBench, registerDoctor];
 
 const HELP = `
 Examples:
   $ holdfast ls checkpoints              what is there, which is the latest and which the best
   $ holdfast inspect checkpoints/latest  its metrics, files and tensors
   $ holdfast verify checkpoints          read every byte and compare the checksums
+  $ holdfast prune checkpoints --keep-last 5 --dry-run
+                                         what would go by that rule
+  $ holdfast repair checkpoints --dry-run
+                                         what is to be mended there
   $ holdfast bench save --dir /mnt/nvme  saves to that disk against its limit and against others
   $ holdfast doctor /mnt/nvme            what this machine and that disk can do
 

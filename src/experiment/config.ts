@@ -5,6 +5,7 @@ import { HoldfastError } from '../errors.js';
 import { TEMPORARY_PREFIX } from '../format/names.js';
 import { assertJson, type Json, MAX_STATE_BYTES, memberPath } from '../format/state.js';
 import { createFileDurably, readSmallFile, replaceFileDurably } from '../storage/local.js';
+import { now } from '../system.js';
 import type { ConfigRecord, Untimed } from './records.js';
 
 /** Where the configuration is, and where older ones go. */
@@ -90,7 +91,7 @@ export async function settleConfig(
 
 /** Keeps the bytes as they are, under the time of now. Gives the file's name. */
 async function keepOlder(logs: string, bytes: Uint8Array): Promise<string> {
-  const name = `config-${new Date().toISOString().replaceAll(':', '-')}`;
+  const name = `config-${new Date(now()).toISOString().replaceAll(':', '-')}`;
   for (let i = 1; ; i++) {
     const file = `${name}${i === 1 ? '' : `.${i}`}.json`;
     if (await createFileDurably(path.join(logs, file), bytes, TEMPORARY_PREFIX)) return file;

@@ -16,6 +16,7 @@ import { assertKnown, assertPath, OPEN_OPTION_NAMES, type OpenOptions, resolveSe
 import type { Restored, RestoreOptions } from '../manager/restore.js';
 import type { RestoreTarget } from '../manager/target.js';
 import { createFileDurably, exists } from '../storage/local.js';
+import { now } from '../system.js';
 import { VERSION } from '../version.js';
 import { checkConfig, type GivenConfig, readConfig, type StoredConfig, settleConfig } from './config.js';
 import { type History, readHistory } from './history.js';
@@ -78,9 +79,9 @@ export class Experiment implements AsyncDisposable {
    * As `manager.restore`, for training that goes on from there: the log says which checkpoint it was, and what was logged after its step is no
    * longer part of the history. Where there is no checkpoint, everything begins anew. To only look, call `manager.restore`.
    */
-  async restore(target: RestoreTarget = 'latest', options: RestoreOptions = {}): Promise<Restored | null> {
+  async restore<State = Json>(target: RestoreTarget = 'latest', options: RestoreOptions = {}): Promise<Restored<State> | null> {
     this.assertOpen();
-    const restored = await this.manager.restore(target, options);
+    const restored = await this.manager.restore<State>(target, options);
     if (this.writing !== undefined) this.logRestored(restored);
     return restored;
   }
@@ -237,7 +238,7 @@ async function writeReadme(directory: string, name: string, description: string 
   if (await exists(file)) return;
   // Where somebody has removed it, the log knows since when the experiment is there.
   const { records } = await readHistory(logFile(directory));
-  const text = readmeText({ name, description, began: records[0]?.time ?? new Date().toISOString() });
+  const text = readmeText({ name, description, began: records[0]?.time ?? new Date(now()).toISOString() });
   try {
     await createFileDurably(file, Buffer.from(text, 'utf8'), TEMPORARY_PREFIX);
   } catch (error) {

@@ -5,6 +5,7 @@ import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { type OpenFile, openSmall, stat } from '../fs.js';
 import { syncDirectory } from '../storage/local.js';
+import { now } from '../system.js';
 import { encodeRecord, type TrainingRecord, type Untimed } from './records.js';
 
 /** What may wait for a disk that does not answer. Beyond it, lines are lost, and `close` says so. */
@@ -64,7 +65,7 @@ export class TrainingLog {
 
   /** Takes a line down, to be written soon; waits for nothing and throws nothing. `durable`: it shall survive power loss as soon as it is written. */
   append(record: Untimed<TrainingRecord>, durable = false): void {
-    const text = `${encodeRecord(record, new Date())}\n`;
+    const text = `${encodeRecord(record, new Date(now()))}\n`;
     if (this.waitingBytes + text.length > MAX_WAITING_BYTES) {
       this.fail(
         new HoldfastError('ERR_RESOURCES', `More than ${MAX_WAITING_BYTES} bytes of lines wait for the disk of ${this.file}.`, {

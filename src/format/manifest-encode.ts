@@ -67,7 +67,8 @@ function encodeFile(file: ManifestFile, tensors: Uint8Array | undefined): Uint8A
   return [Buffer.from(`${json.slice(0, -1)},"tensors":`), tensors, Buffer.from('}')];
 }
 
-function encodeMetrics(metrics: Readonly<Record<string, number>>): Record<string, number | string> {
+/** Metrics as JSON carries them. */
+export function encodeMetrics(metrics: Readonly<Record<string, number>>): Record<string, number | string> {
   const result: Record<string, number | string> = Object.create(null);
   for (const [name, value] of Object.entries(metrics)) {
     result[name] = Object.is(value, -0) ? '-0' : Number.isFinite(value) ? value : String(value);

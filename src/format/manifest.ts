@@ -40,6 +40,18 @@ export interface ManifestFile {
   readonly tensors?: readonly ManifestTensor[];
 }
 
+/** The metric that decided which checkpoint is best when this one was committed, and which way. */
+export interface ManifestMonitor {
+  readonly metric: string;
+  readonly mode: 'min' | 'max';
+  /** By how much a value has to be better than the best to take its place; 0 where it is not there. */
+  readonly minDelta?: number;
+  /** What the first best has to beat. */
+  readonly threshold?: number;
+  /** Whether this checkpoint became the best when it was committed. */
+  readonly improved?: boolean;
+}
+
 export interface Manifest {
   readonly runId: string;
   /** Commit order: 1 + the highest before it. Never reused. */
@@ -48,8 +60,7 @@ export interface Manifest {
   readonly step: number;
   readonly epoch?: number;
   readonly metrics: Readonly<Record<string, number>>;
-  /** The metric that decides which checkpoint is best, and which way. */
-  readonly monitor?: { readonly metric: string; readonly mode: 'min' | 'max' };
+  readonly monitor?: ManifestMonitor;
   /** ISO 8601, UTC. */
   readonly createdAt: string;
   /** Versions of what wrote it. */
@@ -60,7 +71,8 @@ export interface Manifest {
 /** A manifest of a million tensors is about 100 MB; nothing sensible is beyond this. */
 export const MAX_MANIFEST_BYTES = 512 * 1024 * 1024;
 
-const METRIC_WORDS: Readonly<Record<string, number>> = {
+/** How JSON carries the numbers that it has no words for. */
+export const METRIC_WORDS: Readonly<Record<string, number>> = {
   NaN: Number.NaN,
   Infinity: Number.POSITIVE_INFINITY,
   '-Infinity': Number.NEGATIVE_INFINITY,
@@ -161,7 +173,27 @@ class Decoder {
     if (!(value instanceof Map)) throw this.invalid('monitor is not an object');
     const mode = this.string(value, 'mode');
     if (mode !== 'min' && mode !== 'max') throw this.invalid('monitor.mode is neither min nor max');
-    return { metric: this.string(value, 'metric'), mode };
+    const metric = this.string(value, 'metric');
+    const minDelta = this.optionalNumber(value, 'minDelta');
+    if (minDelta !== undefined && minDelta < 0) throw this.invalid('monitor.minDelta is less than 0');
+    const threshold = this.optionalNumber(value, 'threshold');
+    const improved = value.get('improved');
+    if (improved !== undefined && typeof improved !== 'boolean') throw this.invalid('monitor.improved is neither true nor false');
+    return {
+      metric,
+      mode,
+      ...(minDelta === undefined ? {} : { minDelta }),
+      ...(threshold === undefined ? {} : { threshold }),
+      ...(improved === undefined ? {} : { improved }),
+    };
+  }
+
+  private optionalNumber(object: JsonObject, key: string): number | undefined {
+    const value = object.get(key);
+    if (value === undefined) return undefined;
+    const number = value instanceof JsonFloat ? value.value : value;
+    if (typeof number !== 'number' || !Number.isFinite(number)) throw this.invalid(`monitor.${key} is not a number`);
+    return number;
   }
 
   private metrics(value: JsonValue | undefined): Record<string, number> {

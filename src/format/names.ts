@@ -6,8 +6,20 @@ export const MANIFEST_NAME = 'manifest.json';
 export const STATE_NAME = 'state.json';
 export const REGISTRY_NAME = 'registry.json';
 export const LOCK_NAME = '.lock';
+/** Where damaged checkpoints are moved when somebody asks for it; never a checkpoint itself. */
+export const QUARANTINE_NAME = '.quarantine';
 /** Prefix of everything unfinished; never a checkpoint, swept by the next writer. */
 export const TEMPORARY_PREFIX = '.tmp-';
+
+/** Names in a directory of checkpoints that no checkpoint and no tag can have. */
+export const RESERVED_NAMES: ReadonlySet<string> = new Set([
+  'latest',
+  'best',
+  MANIFEST_NAME,
+  REGISTRY_NAME,
+  'lost+found',
+  'System Volume Information',
+]);
 
 const MAX_NAME_BYTES = 255;
 

@@ -5,10 +5,26 @@ import { STATE_NAME } from './names.js';
 /** JSON that comes back exactly as it was given. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
+/** What a run goes on from beside tensors, each as its owner encodes it; undefined where there is none. */
+export interface RunState {
+  /** Of the learning-rate scheduler. */
+  readonly scheduler?: Json | undefined;
+  /** Of the generators of random numbers. */
+  readonly rng?: Json | undefined;
+  /** Where in the data training is: epoch, batch, order. */
+  readonly dataPosition?: Json | undefined;
+  /** What the run was started with. */
+  readonly config?: Json | undefined;
+}
+
+export const RUN_STATE_KEYS = ['scheduler', 'rng', 'dataPosition', 'config'] as const satisfies readonly (keyof RunState)[];
+
 /** The document of state.json. */
 export interface StateDocument {
   /** What the caller gave as `state`; undefined where he gave none. */
   readonly user?: Json | undefined;
+  /** What the caller gave of the run itself. */
+  readonly run?: RunState | undefined;
   /** Kept by integrations, by their name. */
   readonly extensions: Readonly<Record<string, Json>>;
 }
@@ -19,10 +35,17 @@ export const MAX_STATE_BYTES = 64 * 1024 * 1024;
 const MAX_DEPTH = 500;
 
 /** Encodes state.json. Throws `ERR_INVALID_STATE` with the path of what JSON would alter. */
-export function encodeState({ user, extensions }: StateDocument): Uint8Array {
+export function encodeState({ user, run = {}, extensions }: StateDocument): Uint8Array {
   if (user !== undefined) assertJson(user, 'state');
+  const given = Object.fromEntries(RUN_STATE_KEYS.flatMap((key) => (run[key] === undefined ? [] : [[key, run[key]]])));
+  for (const [key, value] of Object.entries(given)) assertJson(value, key);
   for (const [name, value] of Object.entries(extensions)) assertJson(value, `extensions.${name}`);
-  const document = { format: 'holdfast-state', version: STATE_VERSION, ...(user === undefined ? {} : { user }), extensions };
+  const document = {
+    ...{ format: 'holdfast-state', version: STATE_VERSION },
+    ...(user === undefined ? {} : { user }),
+    ...(Object.keys(given).length === 0 ? {} : { run: given }),
+    extensions,
+  };
   const bytes = Buffer.from(`${JSON.stringify(document)}\n`, 'utf8');
   if (bytes.length > MAX_STATE_BYTES) {
     throw new HoldfastError(
@@ -44,11 +67,12 @@ export function decodeState(bytes: Uint8Array, checkpoint: string): StateDocumen
     throw fail(`is not JSON: ${(error as Error).message}`);
   }
   if (document === null || typeof document !== 'object') throw fail('is not an object');
-  const { format, version, user, extensions } = document as Record<string, unknown>;
+  const { format, version, user, run, extensions } = document as Record<string, unknown>;
   if (format !== 'holdfast-state') throw fail('is not a holdfast state document');
   if (version !== STATE_VERSION) throw fail(`has version ${String(version)}; this holdfast reads version ${STATE_VERSION}`);
   if (extensions === null || typeof extensions !== 'object' || Array.isArray(extensions)) throw fail('has no extensions object');
-  return { user: user as Json | undefined, extensions: extensions as Record<string, Json> };
+  if (run !== undefined && (run === null || typeof run !== 'object' || Array.isArray(run))) throw fail('has a run that is no object');
+  return { user: user as Json | undefined, run: run as RunState | undefined, extensions: extensions as Record<string, Json> };
 }
 
 /** Throws `ERR_INVALID_STATE` unless `JSON.parse(JSON.stringify(value))` gives back exactly `value`. */

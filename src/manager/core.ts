@@ -2,19 +2,24 @@
  * What all managers of one real path in this process share: the lock, the order of commits, and the
  * memory for snapshots.
  */
-import { randomUUID } from 'node:crypto';
-import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { isGood } from '../catalog/checkpoint.js';
 import { DirectoryLock } from '../catalog/lock.js';
-import { readRegistry } from '../catalog/registry.js';
-import { scanDirectory } from '../catalog/scan.js';
+import { RecordCache } from '../catalog/record-cache.js';
+import { readRecords, readRegistry, writeRegistry } from '../catalog/registry.js';
+import { scanDirectory, scanManifests } from '../catalog/scan.js';
+import { toPolicyEntry } from '../catalog/summary.js';
 import { sweepLeftovers } from '../catalog/sweep.js';
 import type { Engine, EngineName } from '../engine/contract.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
+import { realpath, stat } from '../fs.js';
+import type { Monitor } from '../policy/best.js';
+import { BestTracker } from '../policy/best-tracker.js';
 import { SaveQueue } from '../saver/queue.js';
 import { ArenaPool } from '../snapshot/arena.js';
 import { makeDirectories, syncDirectory } from '../storage/local.js';
+import { randomUuid } from '../system.js';
 
 const cores = new Map<string, Promise<WriterCore>>();
 /** Directories whose last manager is letting go of the lock: opening again waits for that. */
@@ -24,6 +29,7 @@ const releasing = new Map<string, Promise<void>>();
 export class WriterCore {
   readonly queue = new SaveQueue();
   private readonly arenas = new Map<EngineName, ArenaPool>();
+  private readonly trackers = new Map<string, { readonly tracker: BestTracker; readonly ready: Promise<void> }>();
   private users = 0;
 
   private constructor(
@@ -58,11 +64,17 @@ export class WriterCore {
     try {
       await lock.assertHeld();
       const swept = await sweepLeftovers(directory);
-      const entries = await scanDirectory(directory);
       const registry = await readRegistry(directory);
-      const newest = entries.findLast(({ manifest }) => manifest !== undefined)?.manifest;
-      const highest = Math.max(registry?.highestSequence ?? 0, newest?.sequence ?? 0);
-      return new WriterCore(directory, lock, newest?.runId ?? registry?.runId ?? randomUUID(), swept, highest);
+      const cache = new RecordCache(registry?.records);
+      const entries = await scanManifests(directory, cache);
+      const newest = entries.findLast(({ record }) => record !== undefined)?.record;
+      const highestSequence = Math.max(registry?.highestSequence ?? 0, newest?.sequence ?? 0);
+      const runId = newest?.runId ?? registry?.runId ?? randomUuid();
+      // Missing, damaged, of another version or stale: made anew of the manifests. Without it all goes on, only slower.
+      if (cache.isChanged || (registry === undefined && entries.length > 0)) {
+        await writeRegistry(directory, { runId, highestSequence }, entries, cache).catch(() => {});
+      }
+      return new WriterCore(directory, lock, runId, swept, highestSequence);
     } catch (error) {
       await lock.release();
       throw toHoldfastError(error, `open ${directory}`, { path: directory });
@@ -77,6 +89,33 @@ export class WriterCore {
   /** A checkpoint of this sequence was committed. */
   noteSequence(sequence: number): void {
     this.highest = Math.max(this.highest, sequence);
+  }
+
+  /** The best value by `monitor`, over what is there and what is on its way; the managers of the directory share it. */
+  async trackBest(monitor: Monitor): Promise<BestTracker> {
+    const key = JSON.stringify([monitor.metric, monitor.mode, monitor.minDelta ?? 0, monitor.threshold ?? null]);
+    let known = this.trackers.get(key);
+    if (known === undefined) {
+      const tracker = new BestTracker(monitor);
+      // In the order of the saves: those accepted before are seen by this look, those after are told to the tracker.
+      const ready = this.queue.exclusive(async () => {
+        tracker.learn((await scanDirectory(this.directory, await readRecords(this.directory))).filter(isGood).map(toPolicyEntry));
+      });
+      known = { tracker, ready };
+      this.trackers.set(key, known);
+    }
+    await known.ready;
+    return known.tracker;
+  }
+
+  /** A save was accepted. */
+  noteAccepted(save: object, metrics: Readonly<Record<string, number>>): void {
+    for (const { tracker } of this.trackers.values()) tracker.accept(save, metrics);
+  }
+
+  /** It was committed, or it was not. */
+  noteSettled(save: object, committed: boolean): void {
+    for (const { tracker } of this.trackers.values()) tracker.settle(save, committed);
   }
 
   /** Memory for copied snapshots; of the managers of one directory, those with one engine share it. */

@@ -1,8 +1,8 @@
 /** What is in a directory, a checkpoint or a file, without reading tensor data: for listings. */
-import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { type CheckpointInfo, inspectDirectory } from '../catalog/checkpoint.js';
+import { type CheckpointInfo, inspectDirectory, readManifest } from '../catalog/checkpoint.js';
 import { readBareHeader } from '../catalog/read-bare.js';
+import { readRecords } from '../catalog/registry.js';
 import { isCheckpointDirectory, scanDirectory } from '../catalog/scan.js';
 import { summarize } from '../catalog/summary.js';
 import { type VerifyReport, verifyTarget } from '../catalog/verify.js';
@@ -11,6 +11,7 @@ import { selectEngine } from '../engine/select.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
+import { stat } from '../fs.js';
 import { assertKnown, assertPath, type CallOptions, checkCallOptions, oneOf } from './options.js';
 
 /** A listed checkpoint. */
@@ -22,7 +23,8 @@ export interface ListedCheckpoint extends CheckpointInfo {
 /** The checkpoints of `directory` in commit order. Throws `ERR_NOT_FOUND`, `ERR_NOT_A_DIRECTORY`. */
 export async function listDirectory(directory: string): Promise<ListedCheckpoint[]> {
   assertPath('listDirectory', directory);
-  const entries = await scanDirectory(path.resolve(directory));
+  const absolute = path.resolve(directory);
+  const entries = await scanDirectory(absolute, await readRecords(absolute));
   const { latest, best } = summarize(entries);
   return entries.map((entry) => ({ ...entry.info, best: entry === best, latest: entry === latest }));
 }
@@ -88,13 +90,11 @@ async function describeFile(file: string): Promise<Description> {
 }
 
 async function describeCheckpoint(directory: string): Promise<Description> {
-  const { info, manifest } = await inspectDirectory(directory);
-  if (manifest === undefined || info.problem !== undefined) {
-    throw new HoldfastError(info.problem?.code ?? 'ERR_MANIFEST', info.problem?.message ?? 'The manifest cannot be read.', {
-      path: directory,
-      checkpoint: info.name,
-    });
+  const { info } = await inspectDirectory(directory);
+  if (info.problem !== undefined) {
+    throw new HoldfastError(info.problem.code, info.problem.message, { path: directory, checkpoint: info.name });
   }
+  const manifest = await readManifest(directory);
   const tensors: TensorDescription[] = [];
   for (const file of manifest.files) {
     if (file.role !== 'model' && file.role !== 'optimizer') continue;

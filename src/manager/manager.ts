@@ -1,13 +1,19 @@
 /// <reference lib="esnext.disposable" />
 /** The library's front door. */
 import { endianness } from 'node:os';
+import path from 'node:path';
 import type { CheckpointInfo } from '../catalog/checkpoint.js';
+import { assertLinkable, assertTag, removeTag, setTag } from '../catalog/links.js';
+import { readRecords } from '../catalog/registry.js';
 import { scanDirectory } from '../catalog/scan.js';
 import { type VerifyReport, verifyTarget } from '../catalog/verify.js';
 import type { Engine, EngineName } from '../engine/contract.js';
 import { selectEngine } from '../engine/select.js';
 import { HoldfastError } from '../errors.js';
 import { LayoutCache } from '../format/layout-cache.js';
+import type { Contents } from '../format/manifest.js';
+import type { Json } from '../format/state.js';
+import { checkRules } from '../policy/keep.js';
 import { startWorkers } from '../saver/pool.js';
 import { CheckpointReader } from './checkpoint-reader.js';
 import { prepareDirectory, WriterCore } from './core.js';
@@ -15,6 +21,7 @@ import type { ManagerEvents } from './events.js';
 import {
   assertKnown,
   assertPath,
+  assertSignalAndListener,
   type CallOptions,
   checkCallOptions,
   count,
@@ -23,11 +30,14 @@ import {
   type Settings,
 } from './options.js';
 import { handlePreemption, type PreemptionHandle, type PreemptionOptions } from './preemption.js';
+import { type PruneOptions, type PruneReport, planPrune, prune } from './prune.js';
 import { type Restored, type RestoreOptions, resolveRestoreOptions, restoreTarget } from './restore.js';
 import type { SaveResult } from './save.js';
 import type { AsyncSaveRequest, SaveRequest } from './save-request.js';
 import { type PendingSave, type SaveCounts, Saver } from './saver.js';
-import { isRestoreTarget, type RestoreTarget, resolveCheckpoint, withTarget } from './target.js';
+import { type Position, Stepper, type StepRequest, type StepResult } from './stepper.js';
+import { isRestoreTarget, type RestoreTarget, resolveCheckpoint, type TargetContext, type WantedContents, withTarget } from './target.js';
+import { checkWatchOptions, type WatchOptions, watchCommits } from './watch.js';
 
 /**
  * Saves, finds and restores the checkpoints of one directory.
@@ -36,7 +46,6 @@ import { isRestoreTarget, type RestoreTarget, resolveCheckpoint, withTarget } fr
  */
 export class CheckpointManager implements AsyncDisposable {
   private closed = false;
-  private readonly saver: Saver | undefined;
   private readonly preemptions: PreemptionHandle[] = [];
 
   private constructor(
@@ -45,9 +54,9 @@ export class CheckpointManager implements AsyncDisposable {
     private readonly settings: Settings,
     private readonly engine: Engine,
     private readonly core: WriterCore | undefined,
-  ) {
-    this.saver = core === undefined ? undefined : new Saver({ core, engine, settings, layouts: new LayoutCache(settings.maxShardBytes) });
-  }
+    private readonly saver: Saver | undefined,
+    private readonly stepper: Stepper | undefined,
+  ) {}
 
   /**
    * Opens `directory`, creating it if need be, takes its lock and removes what writers that died have
@@ -64,13 +73,26 @@ export class CheckpointManager implements AsyncDisposable {
     const engine = selectEngine(settings.engine);
     const real = await prepareDirectory(directory, settings.readOnly);
     if (!settings.readOnly) await startWorkers(settings.nice);
-    const core = settings.readOnly ? undefined : await WriterCore.acquire(real, engine);
-    return new CheckpointManager(real, settings, engine, core);
+    if (settings.readOnly) return new CheckpointManager(real, settings, engine, undefined, undefined, undefined);
+    const core = await WriterCore.acquire(real, engine);
+    try {
+      if (settings.name?.isFixed) await assertLinkable(real, settings.name.text);
+      const saver = new Saver({ core, engine, settings, layouts: new LayoutCache(settings.maxShardBytes) });
+      return new CheckpointManager(real, settings, engine, core, saver, await Stepper.create(saver, core, settings));
+    } catch (error) {
+      await core.release();
+      throw error;
+    }
   }
 
   /** The engine in use. */
   get engineName(): EngineName {
     return this.engine.name;
+  }
+
+  /** What a save holds that does not say so itself. */
+  get contents(): Contents {
+    return this.settings.contents;
   }
 
   /** Names of unfinished saves of dead writers that opening the directory removed. */
@@ -95,6 +117,81 @@ export class CheckpointManager implements AsyncDisposable {
    */
   async saveAsync(request: AsyncSaveRequest): Promise<PendingSave> {
     return this.writer().saveAsync(request);
+  }
+
+  /**
+   * One step of training: saves in the background, as {@link saveAsync} does, if the `trigger` that the directory was opened with says so.
+   * Call it behind every step or epoch; what is costly to make may be functions, which are called only when a save is due. Throws
+   * `ERR_INVALID_ARGUMENT` where there is no trigger.
+   */
+  async step(request: StepRequest): Promise<StepResult> {
+    this.writer();
+    return (this.stepper as Stepper).step(request);
+  }
+
+  /** Why the trigger wants a save now, or `undefined`: for those who save by other means, such as `saveModelAsync`. */
+  shouldSave(position: Position): string | undefined {
+    this.writer();
+    assertKnown('shouldSave', position, ['step', 'epoch', 'metrics']);
+    return (this.stepper as Stepper).look(position);
+  }
+
+  /**
+   * Gives a checkpoint a name more, as a link beside it: it stays as long as it has one. Another checkpoint that had the name loses it. Gives the
+   * checkpoint's own name. Throws `ERR_NOT_FOUND`, `ERR_INVALID_NAME`.
+   */
+  async tag(tag: string, target: RestoreTarget = 'latest'): Promise<string> {
+    this.writer();
+    assertTag(tag);
+    assertTarget('tag', target);
+    return (this.core as WriterCore).queue.exclusive(async () => {
+      const found = await withTarget(target, this.targets('any'), async (info) => info);
+      if (found === null || path.dirname(found.path) !== this.directory) {
+        throw new HoldfastError(
+          'ERR_NOT_FOUND',
+          `There is no such checkpoint in ${this.directory} to give the tag ${JSON.stringify(tag)}.`,
+          {
+            path: this.directory,
+          },
+        );
+      }
+      await setTag(this.directory, tag, found.name);
+      return found.name;
+    });
+  }
+
+  /** Takes a tag away; retention may then remove the checkpoint. False where there is no such tag. */
+  async untag(tag: string): Promise<boolean> {
+    this.writer();
+    assertTag(tag);
+    return (this.core as WriterCore).queue.exclusive(() => removeTag(this.directory, tag));
+  }
+
+  /**
+   * Removes now what the rules do not want, those that the directory was opened with or others; with `dryRun` it only says what that would be.
+   * Also without a lock, with `dryRun`.
+   */
+  async prune(options: Partial<PruneOptions> = {}): Promise<PruneReport> {
+    this.assertOpen();
+    assertKnown('prune', options, ['keep', 'dryRun', 'signal']);
+    assertSignalAndListener(options);
+    const { keep, dryRun = false, signal } = options;
+    const { monitor } = this.settings;
+    const rules = keep === undefined ? this.settings.keep : checkRules('keep', keep);
+    if (dryRun) return planPrune(this.directory, rules, monitor);
+    this.writer();
+    const core = this.core as WriterCore;
+    return core.queue.exclusive(() => prune(core, rules, monitor, signal));
+  }
+
+  /**
+   * Yields checkpoints as they are committed, by this process or another: for a process that evaluates them. Ends when the manager is closed; throws
+   * `ERR_ABORTED`, and `ERR_NOT_FOUND` if the directory goes away.
+   */
+  watch(options: WatchOptions = {}): AsyncGenerator<CheckpointInfo, void, undefined> {
+    this.assertOpen();
+    checkWatchOptions(options);
+    return watchCommits(this.directory, options, () => this.closed);
   }
 
   /**
@@ -154,18 +251,20 @@ export class CheckpointManager implements AsyncDisposable {
 
   /**
    * Reads a checkpoint, or some of its tensors, checking every byte. `latest` (default) and `best` fall back past damaged
-   * checkpoints, which `skipped` then lists.
+   * checkpoints, which `skipped` then lists. `latest` passes over those of weights only, unless `contents` asks for them.
    *
    * Gives `null` only where there is no checkpoint at all. Throws `ERR_NO_GOOD_CHECKPOINT` where all are damaged,
+   * `ERR_WEIGHTS_ONLY` where training cannot go on from any, `ERR_MODEL_MISMATCH` where `expect` is not met,
    * `ERR_NOT_FOUND` for a step or path that is not there, and for a path the code of what is damaged.
    */
-  async restore(target: RestoreTarget = 'latest', options: RestoreOptions = {}): Promise<Restored | null> {
+  async restore<State = Json>(target: RestoreTarget = 'latest', options: RestoreOptions = {}): Promise<Restored<State> | null> {
     this.assertOpen();
     const call = resolveRestoreOptions(options);
     assertTarget('restore', target);
-    const { engine, directory } = this;
-    const { direct, monitor } = this.settings;
-    return restoreTarget(target, { engine, directory, direct, monitor, ...call });
+    const { engine } = this;
+    const restored = await restoreTarget(target, { ...this.targets(call.contents), engine, direct: this.settings.direct, ...call });
+    if (restored !== null) this.stepper?.resumeAt(restored.step, restored.info.epoch);
+    return restored as Restored<State> | null;
   }
 
   /**
@@ -175,15 +274,15 @@ export class CheckpointManager implements AsyncDisposable {
   async openCheckpoint(target: RestoreTarget = 'latest'): Promise<CheckpointReader | null> {
     this.assertOpen();
     assertTarget('openCheckpoint', target);
-    const { engine, directory } = this;
-    const { direct, monitor } = this.settings;
-    return withTarget(target, { directory, monitor }, (info, manifest) => CheckpointReader.open(info, manifest, { engine, direct }));
+    const { engine } = this;
+    const { direct } = this.settings;
+    return withTarget(target, this.targets(undefined), (info, manifest) => CheckpointReader.open(info, manifest, { engine, direct }));
   }
 
   /** Every checkpoint, damaged ones included, in commit order; no data is read. */
   async *list(): AsyncGenerator<CheckpointInfo, void, undefined> {
     this.assertOpen();
-    for (const { info } of await scanDirectory(this.directory)) yield info;
+    for (const { info } of await scanDirectory(this.directory, await readRecords(this.directory))) yield info;
   }
 
   /** Reads every byte of one checkpoint (by name or path), or of all, and reports what is damaged. */
@@ -211,6 +310,7 @@ export class CheckpointManager implements AsyncDisposable {
       const unwritten = await saver?.finish(deadlineMs);
       if (unwritten !== undefined && unwritten.length > 0) throw deadlineError(this.directory, deadlineMs as number, unwritten);
     } finally {
+      this.stepper?.dispose();
       for (const handle of this.preemptions.splice(0)) handle.dispose();
       await this.core?.release();
     }
@@ -225,6 +325,10 @@ export class CheckpointManager implements AsyncDisposable {
   private assertOpen(): void {
     if (this.closed) throw new HoldfastError('ERR_CLOSED', 'This manager was closed. Open the directory again.', { path: this.directory });
     this.saver?.failures.throwOldest();
+  }
+
+  private targets(contents: WantedContents | undefined): TargetContext {
+    return { directory: this.directory, monitor: this.settings.monitor, contents };
   }
 
   private writer(): Saver {

@@ -4,22 +4,43 @@ import type { DirectIo, EngineName } from '../engine/contract.js';
 import { guardListener, type Progress } from '../engine/progress.js';
 import { HoldfastError } from '../errors.js';
 import { DEFAULT_MAX_SHARD_BYTES } from '../format/layout.js';
+import type { Contents } from '../format/manifest.js';
 import { DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES } from '../format/manifest.js';
 import { isWellFormed } from '../format/names.js';
-import { inferMode, type MetricMode, type Monitor } from '../policy/best.js';
-import { keep, type RetentionRule } from '../policy/retention.js';
+import { type NameTemplate, parseNameTemplate } from '../format/template.js';
+import type { MetricMode, Monitor } from '../policy/best.js';
+import { checkRules, keep } from '../policy/keep.js';
+import type { RetentionRule } from '../policy/retention.js';
+import { checkMonitor, checkTriggers, type Trigger } from '../policy/trigger.js';
 
 /** Options of `CheckpointManager.open`. */
 export interface OpenOptions {
   /**
    * Which checkpoints stay when a new one was committed: any that one of the rules wants. The newest one, the
-   * newest full one, the best one and damaged ones always stay. Default `keep.last(5)`.
+   * newest full one, the best one, those with a tag and damaged ones always stay. Default `[keep.last(5), keep.best(1)]`.
    */
   readonly keep?: RetentionRule | readonly RetentionRule[];
   /** The metric that decides which checkpoint is best. Default `val_loss`, or `loss` where there is none. */
   readonly monitor?: string;
   /** Whether less or more of it is better. Default `auto`: as Keras infers it from the name. */
   readonly mode?: MetricMode | 'auto';
+  /** By how much a value must be better than the best to take its place, in the metric's unit. Default 0. */
+  readonly minDelta?: number;
+  /** What the first best has to beat, as Keras's `initial_value_threshold`. Default: anything is better than nothing. */
+  readonly initialValueThreshold?: number;
+  /** When `step` saves, such as `every.steps(1000)`. `save` and `saveAsync` always do. */
+  readonly trigger?: Trigger;
+  /** `step` saves only what is better than every checkpoint before (by `monitor`), and only when `trigger`, if there is one, says so too. */
+  readonly saveBestOnly?: boolean;
+  /** What a save holds that does not say so itself: `full` (default), or `weights`, which leaves the optimizer's tensors out. */
+  readonly contents?: Contents;
+  /**
+   * Names of the checkpoints, such as `checkpoint_epoch{epoch:04d}_step{step:08d}_loss{val_loss:.4f}`: `step`, `epoch` and metrics in Python's
+   * format mini-language for numbers. A name without fields is that of a link, moved from one checkpoint `NAME.<sequence>` to the next.
+   */
+  readonly name?: string;
+  /** Where a checkpoint does not fit on the disk, let retention run before it is written instead of failing. Default false. */
+  readonly makeRoom?: boolean;
   /** Look only: no lock is taken, nothing is swept, nothing can be saved. Default false. */
   readonly readOnly?: boolean;
   /** `native` (C++), `portable` (TypeScript), or `auto`: native where it loads. */
@@ -64,6 +85,11 @@ const LOW_PRIORITY_NICE = 10;
 export interface Settings {
   readonly keep: readonly RetentionRule[];
   readonly monitor: Monitor | undefined;
+  readonly trigger: Trigger | undefined;
+  readonly saveBestOnly: boolean;
+  readonly contents: Contents;
+  readonly name: NameTemplate | undefined;
+  readonly makeRoom: boolean;
   readonly readOnly: boolean;
   readonly engine: EngineName | 'auto';
   readonly direct: DirectIo;
@@ -82,6 +108,13 @@ const KEYS = [
   'keep',
   'monitor',
   'mode',
+  'minDelta',
+  'initialValueThreshold',
+  'trigger',
+  'saveBestOnly',
+  'contents',
+  'name',
+  'makeRoom',
   'readOnly',
   'engine',
   'direct',
@@ -101,6 +134,10 @@ export function resolveSettings(options: OpenOptions): Settings {
   const { readOnly = false, engine = 'auto', direct = 'optional', verifyWrites = false, verifyPinned = false } = options;
   const { maxShardBytes = DEFAULT_MAX_SHARD_BYTES, chunkBytes = DEFAULT_CHUNK_BYTES } = options;
   const { maxInFlight = 1, whenBusy = 'wait', memoryBudgetBytes = halfOfMemory(), priority = 'normal' } = options;
+  const { saveBestOnly = false, contents = 'full', makeRoom = false } = options;
+  oneOf('saveBestOnly', saveBestOnly, [true, false]);
+  oneOf('contents', contents, ['full', 'weights']);
+  oneOf('makeRoom', makeRoom, [true, false]);
   oneOf('engine', engine, ['auto', 'native', 'portable']);
   oneOf('direct', direct, ['required', 'optional', 'disabled']);
   oneOf('readOnly', readOnly, [true, false]);
@@ -115,6 +152,11 @@ export function resolveSettings(options: OpenOptions): Settings {
   return {
     keep: toRules(options.keep),
     monitor: toMonitor(options),
+    trigger: options.trigger === undefined ? undefined : checkTriggers('trigger', [options.trigger])[0],
+    saveBestOnly,
+    contents,
+    name: options.name === undefined ? undefined : parseNameTemplate(options.name),
+    makeRoom,
     readOnly,
     engine,
     direct,
@@ -178,21 +220,21 @@ export function count(name: string, value: unknown, least: number, most = Number
 }
 
 function toRules(value: OpenOptions['keep']): readonly RetentionRule[] {
-  if (value === undefined) return [keep.last(5)];
-  const rules = Array.isArray(value) ? (value as readonly RetentionRule[]) : [value as RetentionRule];
-  if (rules.length > 0 && rules.every((rule) => typeof rule?.keeps === 'function')) return rules;
-  throw new HoldfastError('ERR_INVALID_ARGUMENT', 'keep must be a rule such as keep.last(5), or a list of rules.');
+  return value === undefined ? [keep.last(5), keep.best(1)] : checkRules('keep', value);
 }
 
-function toMonitor({ monitor, mode = 'auto' }: OpenOptions): Monitor | undefined {
+function toMonitor({ monitor, mode = 'auto', minDelta, initialValueThreshold: threshold }: OpenOptions): Monitor | undefined {
   oneOf('mode', mode, ['auto', 'min', 'max']);
   if (monitor === undefined) {
-    if (mode === 'auto') return undefined;
-    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'mode needs a monitor: name the metric that it is about.');
+    if (mode === 'auto' && minDelta === undefined && threshold === undefined) return undefined;
+    throw new HoldfastError(
+      'ERR_INVALID_ARGUMENT',
+      'mode, minDelta and initialValueThreshold need a monitor: name the metric that they are about.',
+    );
   }
   if (typeof monitor !== 'string' || monitor === '' || !isWellFormed(monitor))
     throw new HoldfastError('ERR_INVALID_ARGUMENT', 'monitor must be the name of a metric.');
-  return { metric: monitor, mode: mode === 'auto' ? inferMode(monitor) : mode };
+  return checkMonitor('CheckpointManager.open', { monitor, mode: mode === 'auto' ? undefined : mode, minDelta, threshold });
 }
 
 /** Options of long calls. */

@@ -6,25 +6,40 @@ import { toError } from '../catalog/read-parts.js';
 import type { RestoredTensor } from '../catalog/tensor.js';
 import { HoldfastError, type SkippedCheckpoint } from '../errors.js';
 import type { Manifest } from '../format/manifest.js';
-import type { Json, StateDocument } from '../format/state.js';
-import { assertKnown, type CallOptions, checkCallOptions } from './options.js';
-import { type RestoreTarget, type TargetContext, withTarget } from './target.js';
+import type { TensorMatch } from '../format/match-tensors.js';
+import type { Json, RunState, StateDocument } from '../format/state.js';
+import { type Expectation, type ExpectedTensors, matchCheckpoint, toExpectation } from './expectation.js';
+import { assertKnown, type CallOptions, checkCallOptions, oneOf } from './options.js';
+import { type RestoreTarget, type TargetContext, type WantedContents, withTarget } from './target.js';
 
-/** A restored checkpoint. */
-export interface Restored {
+/** A restored checkpoint. `State` is what the caller saved as `state`; it is taken at his word. */
+export interface Restored<State = Json> extends RunState {
   readonly info: CheckpointInfo;
+  /** Global step. */
+  readonly step: number;
+  /** How many epochs were done; undefined where the save did not say. */
+  readonly epoch: number | undefined;
+  /** Where to go on, as Keras's `initial_epoch`: the index of the first epoch that is not done; 0 where the save did not say. */
+  readonly initialEpoch: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  /** When it was committed. */
+  readonly createdAt: Date;
+  /** Versions of what wrote it. */
+  readonly software: Readonly<Record<string, string>>;
   /** The model's tensors by name. */
   readonly tensors: ReadonlyMap<string, RestoredTensor>;
   /** The optimizer's tensors by name; empty where there are none. */
   readonly optimizer: ReadonlyMap<string, RestoredTensor>;
   /** What was given to `save` as `state`; undefined where nothing was. */
-  readonly state: Json | undefined;
+  readonly state: State | undefined;
   /** State of integrations, by their name. */
   readonly extensions: Readonly<Record<string, Json>>;
   /** Attachments by name. */
   readonly attachments: ReadonlyMap<string, Uint8Array>;
   /** Checkpoints that were passed over on the way, newest first, and why. */
   readonly skipped: readonly SkippedCheckpoint[];
+  /** With `expect`: what fitted, and what did not. */
+  readonly match?: TensorMatch;
 }
 
 /** Tensors of an earlier restore, whose memory may be filled again. */
@@ -32,6 +47,17 @@ export type ReusedMemory = Pick<Restored, 'tensors' | 'optimizer'>;
 
 /** Options of `restore`. */
 export interface RestoreOptions extends CallOptions {
+  /**
+   * What the checkpoint must hold: `full`, `weights`, or `any`. Default: for `latest` `full`, as training goes on from it; for the rest `any`. A
+   * checkpoint that is named is taken as it is.
+   */
+  readonly contents?: WantedContents;
+  /** The model's tensors as the program has them: by name, dtype and shape. */
+  readonly expect?: ExpectedTensors;
+  /** `strict` (default): where `expect` and the checkpoint differ, `ERR_MODEL_MISMATCH` lists how. `weak`: what fits is restored, and `match` tells of the rest. */
+  readonly mode?: 'strict' | 'weak';
+  /** For expected tensors that have other names in the checkpoint: those names. They come back under the expected ones. */
+  readonly rename?: Readonly<Record<string, string>> | ((name: string) => string);
   /** Which tensors: their names, or a function that says of each whether it is wanted. The bytes of others are not read. Default all. */
   readonly tensors?: Iterable<string> | ((tensor: WantedTensor) => boolean);
   /**
@@ -41,13 +67,25 @@ export interface RestoreOptions extends CallOptions {
   readonly into?: ReusedMemory | ((tensor: WantedTensor) => TensorMemory | undefined);
 }
 
+/** The options of a restore, checked. */
+export interface ResolvedRestore extends CallOptions {
+  readonly contents: WantedContents | undefined;
+  readonly expectation: Expectation | undefined;
+  /** Names that must be there. */
+  readonly names?: ReadonlySet<string>;
+  readonly load: LoadOptions;
+}
+
 /** The options of a restore, checked. Throws `ERR_UNKNOWN_OPTION`, `ERR_INVALID_ARGUMENT`. */
-export function resolveRestoreOptions(
-  options: RestoreOptions,
-): CallOptions & { readonly names?: ReadonlySet<string>; readonly load: LoadOptions } {
-  const { tensors, into, ...rest } = options ?? {};
-  assertKnown('restore', options, ['tensors', 'into', 'signal', 'onProgress']);
-  const call = checkCallOptions('restore', rest);
+export function resolveRestoreOptions(options: RestoreOptions): ResolvedRestore {
+  const { tensors, into, contents, expect, mode = 'strict', rename, ...rest } = options ?? {};
+  assertKnown('restore', options, ['contents', 'expect', 'mode', 'rename', 'tensors', 'into', 'signal', 'onProgress']);
+  if (contents !== undefined) oneOf('contents', contents, ['full', 'weights', 'any']);
+  const expectation = toExpectation(expect, mode, rename);
+  if (expectation !== undefined && tensors !== undefined) {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'Give either expect, which says which tensors are wanted, or tensors.');
+  }
+  const call = { ...checkCallOptions('restore', rest), contents, expectation };
   const choose = toChoice(into);
   if (tensors === undefined || typeof tensors === 'function') return { ...call, load: { wanted: tensors, choose } };
   const names = new Set(typeof tensors === 'string' ? [] : tensors);
@@ -72,10 +110,9 @@ function toChoice(into: RestoreOptions['into']): ChooseMemory | undefined {
   };
 }
 
-export interface RestoreContext extends TargetContext, ReadCheckpointOptions {
+export interface RestoreContext extends TargetContext, ReadCheckpointOptions, Pick<ResolvedRestore, 'load' | 'names' | 'expectation'> {
   readonly load: LoadOptions;
-  /** Names that must be there. */
-  readonly names?: ReadonlySet<string>;
+  readonly contents: WantedContents | undefined;
 }
 
 /** Restores `target`; `null` only where `latest` or `best` is asked for and there is no checkpoint at all. */
@@ -91,7 +128,16 @@ async function restoreOne(
   context: RestoreContext,
 ): Promise<Restored> {
   assertNames(info, manifest, context.names);
-  const files = await readCheckpoint(info.path, manifest, context);
+  const { expectation } = context;
+  const match = expectation && (await matchCheckpoint(info, manifest, expectation, context));
+  const fitting = new Map(
+    match && [...match.matched.map((name) => [name, name] as const), ...match.renamed.map(({ name, from }) => [from, name] as const)],
+  );
+  const load =
+    match === undefined
+      ? context.load
+      : { ...context.load, wanted: ({ role, name }: WantedTensor) => role === 'optimizer' || fitting.has(name) };
+  const files = await readCheckpoint(info.path, manifest, { ...context, load });
   const tensors = new Map<string, RestoredTensor>();
   const optimizer = new Map<string, RestoredTensor>();
   const attachments = new Map<string, Uint8Array>();
@@ -100,11 +146,18 @@ async function restoreOne(
     const [problem] = result.problems;
     if (problem !== undefined) throw toError(problem, info.name);
     const target = result.file.role === 'optimizer' ? optimizer : tensors;
-    for (const [name, tensor] of result.tensors) target.set(name, tensor);
+    for (const [name, tensor] of result.tensors) target.set(result.file.role === 'model' ? (fitting.get(name) ?? name) : name, tensor);
     if (result.file.role === 'attachment' && result.content !== undefined) attachments.set(result.file.name, result.content);
     state = result.state ?? state;
   }
-  return { info, tensors, optimizer, state: state.user, extensions: state.extensions, attachments, skipped };
+  const { step, epoch, metrics, createdAt, software } = manifest;
+  return {
+    info,
+    ...{ step, epoch, initialEpoch: epoch ?? 0, metrics, createdAt: new Date(createdAt), software },
+    ...{ tensors, optimizer, state: state.user, extensions: state.extensions, attachments, skipped },
+    ...{ scheduler: state.run?.scheduler, rng: state.run?.rng, dataPosition: state.run?.dataPosition, config: state.run?.config },
+    ...(match === undefined ? {} : { match }),
+  };
 }
 
 function assertNames(info: CheckpointInfo, { files }: Manifest, names: ReadonlySet<string> | undefined): void {

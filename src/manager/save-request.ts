@@ -1,4 +1,6 @@
 /** What `save` is asked to do, checked. */
+
+import { assertTag } from '../catalog/links.js';
 import type { Progress } from '../engine/progress.js';
 import { HoldfastError } from '../errors.js';
 import type { TensorFilePlan } from '../format/layout.js';
@@ -21,6 +23,7 @@ export interface Attachment {
 export interface SaveRequest {
   /** Global step, a whole number. */
   readonly step: number;
+  /** How many epochs are done. */
   readonly epoch?: number | undefined;
   /** Numbers by name; NaN and infinities are kept. */
   readonly metrics?: Readonly<Record<string, number>> | undefined;
@@ -28,9 +31,19 @@ export interface SaveRequest {
   readonly tensors: TensorInputs;
   /** The optimizer's tensors, written to optimizer.safetensors. */
   readonly optimizer?: TensorInputs | undefined;
-  /** Anything that JSON carries without loss: RNG, scheduler, data position, configuration. */
+  /** Of the learning-rate scheduler, as JSON; `restore` gives it back. */
+  readonly scheduler?: Json | undefined;
+  /** Of the generators of random numbers, as JSON. */
+  readonly rng?: Json | undefined;
+  /** Where in the data training is: epoch, batch, order, as JSON. */
+  readonly dataPosition?: Json | undefined;
+  /** What the run was started with, as JSON. */
+  readonly config?: Json | undefined;
+  /** Anything else that JSON carries without loss, at most 64 MiB with all of the above. */
   readonly state?: Json | undefined;
-  /** `full` (default): training can go on from it. `weights`: it cannot. */
+  /** Names for the checkpoint, made as links beside it: it is kept as long as it has one. A name that another checkpoint has moves to this one. */
+  readonly tags?: readonly string[] | undefined;
+  /** `full`: training can go on from it. `weights`: it cannot. Default: as the manager was opened. */
   readonly contents?: Contents | undefined;
   /** More small files; a function gets the layout of the tensor files. */
   readonly attachments?: readonly Attachment[] | ((files: readonly TensorFilePlan[]) => readonly Attachment[]) | undefined;
@@ -59,6 +72,7 @@ export interface CheckedRequest extends Omit<SaveRequest, 'tensors' | 'optimizer
   readonly software: Readonly<Record<string, string>>;
   readonly extensions: Readonly<Record<string, Json>>;
   readonly contents: Contents;
+  readonly tags: readonly string[];
   readonly model: Sources;
   readonly optimizerSources: Sources | undefined;
 }
@@ -69,7 +83,12 @@ const KEYS = [
   'metrics',
   'tensors',
   'optimizer',
+  'scheduler',
+  'rng',
+  'dataPosition',
+  'config',
   'state',
+  'tags',
   'contents',
   'attachments',
   'extensions',
@@ -89,17 +108,21 @@ export function splitAsyncRequest(given: AsyncSaveRequest): { request: SaveReque
 }
 
 /** Checks everything that can be checked before memory is touched. */
-export function checkRequest(given: SaveRequest, layouts: LayoutCache): CheckedRequest {
+export function checkRequest(given: SaveRequest, layouts: LayoutCache, usual: Contents): CheckedRequest {
   assertKnown('save', given, KEYS);
   // Asked once: what is checked is what is used, whatever getters the caller's object has.
   const request: SaveRequest = { ...given };
   count('step', request.step, 0);
   if (request.epoch !== undefined) count('epoch', request.epoch, 0);
-  const { contents = 'full' } = request;
+  const { contents = usual, tags = [] } = request;
   if (contents !== 'full' && contents !== 'weights') {
     throw new HoldfastError('ERR_INVALID_ARGUMENT', `contents must be "full" or "weights", not ${String(contents)}.`);
   }
-  const { tensors, optimizer, ...rest } = request;
+  if (!Array.isArray(tags)) throw new HoldfastError('ERR_INVALID_ARGUMENT', 'tags must be a list of names.');
+  for (const tag of tags) assertTag(tag);
+  const { tensors, optimizer: ofOptimizer, ...rest } = request;
+  // A manager for weights leaves the optimizer out; who says so himself means what he gives.
+  const optimizer = request.contents === undefined && contents === 'weights' ? undefined : ofOptimizer;
   const model = toSources(tensors, layouts.known('model'));
   const optimizerSources = optimizer === undefined ? undefined : toSources(optimizer, layouts.known('optimizer'));
   layouts.assertSpecs('model', model.specs);
@@ -117,7 +140,16 @@ export function checkRequest(given: SaveRequest, layouts: LayoutCache): CheckedR
   if (attachments !== undefined && typeof attachments !== 'function' && !Array.isArray(attachments)) {
     throw new HoldfastError('ERR_INVALID_ARGUMENT', 'attachments must be a list of { name, data }, or a function that gives one.');
   }
-  return { ...rest, contents, metrics: checkMetrics(metrics), software: checkSoftware(software), extensions, model, optimizerSources };
+  return {
+    ...rest,
+    contents,
+    tags: [...new Set(tags)],
+    metrics: checkMetrics(metrics),
+    software: checkSoftware(software),
+    extensions,
+    model,
+    optimizerSources,
+  };
 }
 
 function checkMetrics(metrics: unknown): Record<string, number> {

@@ -7,14 +7,14 @@ import { type LaidOutFile, layOutTensors, type TensorFilePlan, type TensorLayout
 import type { LayoutCache } from '../format/layout-cache.js';
 import type { Manifest } from '../format/manifest.js';
 import { defaultCheckpointName, STATE_NAME, TEMPORARY_PREFIX } from '../format/names.js';
-import { encodeState } from '../format/state.js';
-import type { PolicyEntry } from '../policy/entry.js';
-import { decideRetention } from '../policy/retention.js';
-import type { Written } from '../saver/job.js';
+import { encodeState, RUN_STATE_KEYS } from '../format/state.js';
+import { decideRetention, decideRoom, type RetentionView } from '../policy/retention.js';
+import type { Outlook, Written } from '../saver/job.js';
 import { type RetentionAnswer, writeInWorker } from '../saver/write-in-worker.js';
 import { type FileSources, Snapshot } from '../snapshot/snapshot.js';
 import type { Sources } from '../snapshot/source.js';
 import { temporaryName } from '../storage/local.js';
+import { now } from '../system.js';
 import { SOFTWARE } from '../version.js';
 import type { WriterCore } from './core.js';
 import type { Settings } from './options.js';
@@ -69,6 +69,8 @@ export interface SaveResult {
 /** A save whose memory has been captured: it can be committed whenever its turn comes. */
 export interface PreparedSave {
   readonly request: CheckedRequest;
+  /** Of the checkpoint, or of the link to it. */
+  readonly name: string;
   readonly files: readonly LaidOutFile[];
   readonly smallFiles: readonly SmallFile[];
   readonly snapshot: Snapshot;
@@ -93,6 +95,7 @@ export interface SaveContext {
 export function prepareSave(request: CheckedRequest, started: number, context: SaveContext): PreparedSave {
   const { core, engine, settings } = context;
   const { model, optimizerSources } = request;
+  const name = nameOf(request, settings);
   const layouts = layOut(request, context);
   const files = layouts.flatMap((layout) => layout.files);
   const smallFiles = encodeSmallFiles(request, layouts, files);
@@ -107,7 +110,7 @@ export function prepareSave(request: CheckedRequest, started: number, context: S
   });
   const tensorBytes = files.reduce((sum, file) => sum + file.bytes, 0);
   const bytes = smallFiles.reduce((sum, small) => sum + small.bytes.length, tensorBytes);
-  return { request, files, smallFiles, snapshot, bytes, started };
+  return { request, name, files, smallFiles, snapshot, bytes, started };
 }
 
 function layOut({ model, optimizerSources, attachments }: CheckedRequest, { layouts, settings }: SaveContext): TensorLayout[] {
@@ -124,8 +127,8 @@ function encodeSmallFiles(request: CheckedRequest, layouts: readonly TensorLayou
   );
   const { attachments = [], state, extensions = {} } = request;
   small.push(...checkAttachments(typeof attachments === 'function' ? attachments(files) : attachments));
-  if (state !== undefined || Object.keys(extensions).length > 0) {
-    small.push({ name: STATE_NAME, role: 'state', bytes: encodeState({ user: state, extensions }) });
+  if (state !== undefined || Object.keys(extensions).length > 0 || RUN_STATE_KEYS.some((key) => request[key] !== undefined)) {
+    small.push({ name: STATE_NAME, role: 'state', bytes: encodeState({ user: state, run: request, extensions }) });
   }
   return small;
 }
@@ -145,7 +148,7 @@ export async function runSave(
   { signal, onProgress, stallMs }: RunOptions,
 ): Promise<SaveResult> {
   const { core, engine, settings } = context;
-  const { request, files, smallFiles, snapshot, bytes, started } = prepared;
+  const { request, name: wanted, files, smallFiles, snapshot, bytes, started } = prepared;
   const { directory } = core;
   const began = performance.now();
   let acknowledged = Number.NaN;
@@ -155,7 +158,9 @@ export async function runSave(
       ...settings,
       directory,
       temporary: temporaryName(TEMPORARY_PREFIX),
-      name: nameOf(request),
+      name: wanted,
+      numbered: settings.name?.isFixed ?? false,
+      tags: request.tags,
       files,
       smallFiles,
       snapshot,
@@ -165,7 +170,8 @@ export async function runSave(
       engine,
       signal,
       onProgress,
-      retain: (entries, best) => retain(entries, best, settings),
+      retain: (outlook) => retain(outlook, settings),
+      findRoom: (now, then) => decideRoom(viewOf(now), viewOf(then), settings.keep).map(({ name }) => name),
       onCommitted: () => {
         acknowledged = performance.now();
         // Every byte is on disk: what they were read from is not needed for links and retention.
@@ -202,34 +208,36 @@ export async function runSave(
   };
 }
 
-function nameOf({ step, epoch, metrics }: CheckedRequest): string {
-  return defaultCheckpointName({ step, epoch, loss: metrics['val_loss'] ?? metrics['loss'] });
+function nameOf({ step, epoch, metrics }: CheckedRequest, { name }: Settings): string {
+  return name?.format({ step, epoch, metrics }) ?? defaultCheckpointName({ step, epoch, loss: metrics['val_loss'] ?? metrics['loss'] });
 }
 
 /** The manifest, but for what only the worker knows. */
 function describe(
   { step, epoch, metrics, contents, software }: CheckedRequest,
-  { core, engine, settings }: SaveContext,
-): Omit<Manifest, 'files' | 'createdAt' | 'sequence'> {
+  { core, engine }: SaveContext,
+): Omit<Manifest, 'files' | 'createdAt' | 'sequence' | 'monitor'> {
   return {
     runId: core.runId,
     contents,
     step,
     ...(epoch === undefined ? {} : { epoch }),
     metrics,
-    ...(settings.monitor === undefined ? {} : { monitor: settings.monitor }),
     software: { ...SOFTWARE, engine: engine.name, ...software },
   };
 }
 
 /** What the rules let go. The save is durable: a rule that throws becomes a warning, and nothing is removed. */
-function retain(entries: readonly PolicyEntry[], best: string | undefined, { keep }: Settings): RetentionAnswer {
+function retain(outlook: Outlook, { keep }: Settings): RetentionAnswer {
   try {
-    const bestEntry = entries.find(({ name }) => name === best);
-    return { names: decideRetention(entries, keep, bestEntry).removed.map(({ name }) => name), warnings: [] };
+    return { names: decideRetention(outlook.entries, keep, viewOf(outlook)).removed.map(({ name }) => name), warnings: [] };
   } catch (error) {
     return { names: [], warnings: [`Could not decide which checkpoints may go: ${(error as Error).message}`] };
   }
+}
+
+function viewOf({ entries, best, monitor }: Outlook): RetentionView {
+  return { entries, best: entries.find(({ name }) => name === best), monitor, now: now() };
 }
 
 /** The checkpoint is durable: a caller's function that throws cannot make it fail. */

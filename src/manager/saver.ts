@@ -9,6 +9,7 @@ import { harmlessOften } from '../saver/harmlessly.js';
 import { Pending, type PendingSaveOf, type SkippedSave, skippedSave } from '../saver/pending.js';
 import type { QueuedSave } from '../saver/queue.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
+import { monotonicMs } from '../system.js';
 import type { ManagerEvents } from './events.js';
 import type { WhenBusy } from './options.js';
 import { type PreparedSave, prepareSave, runSave, type SaveContext, type SaveResult } from './save.js';
@@ -32,6 +33,10 @@ export class Saver {
   readonly failures = new UnheardFailures();
   /** The newest committed save of this manager. */
   last: SaveResult | undefined;
+  /** `monotonicMs()` when a save was accepted last, or this was made. */
+  lastAcceptedMs = monotonicMs();
+  /** Called whenever a save was accepted. */
+  onAccepted: () => void = () => {};
   private readonly counted = { accepted: 0, committed: 0, skipped: 0, replaced: 0, cancelled: 0, failed: 0 };
   /** What is in flight, for progress and for those who wait. */
   private readonly inFlight = new Map<
@@ -59,7 +64,7 @@ export class Saver {
   /** Captures now; resolves when durable. Never left out, never replaced. */
   async save(given: SaveRequest): Promise<SaveResult> {
     const started = performance.now();
-    const { pending } = this.submit(checkRequest(given, this.context.layouts), started, 'save');
+    const { pending } = this.submit(this.check(given), started, 'save');
     return pending.committed;
   }
 
@@ -67,7 +72,7 @@ export class Saver {
   async saveAsync(given: AsyncSaveRequest): Promise<PendingSave> {
     const started = performance.now();
     const split = splitAsyncRequest(given);
-    const request = checkRequest(split.request, this.context.layouts);
+    const request = this.check(split.request);
     const { queue } = this.context.core;
     const { maxInFlight } = this.context.settings;
     const whenBusy = split.whenBusy ?? this.context.settings.whenBusy;
@@ -124,6 +129,10 @@ export class Saver {
     return saves.filter((_, i) => outcomes[i]?.status === 'rejected').map(({ step }) => step);
   }
 
+  private check(request: SaveRequest): CheckedRequest {
+    return checkRequest(request, this.context.layouts, this.context.settings.contents);
+  }
+
   private watchLoop(): void {
     this.loopTurns = false;
     setImmediate(() => {
@@ -163,6 +172,9 @@ export class Saver {
     const pending = new Pending(queued, prepared.bytes);
     if (kind === 'save') stallMs = () => performance.now() - prepared.started;
     this.counted.accepted++;
+    this.lastAcceptedMs = monotonicMs();
+    this.onAccepted();
+    this.context.core.noteAccepted(queued, request.metrics);
     this.inFlight.set(queued, { pending, request });
     this.follow(queued, pending, request, kind);
     return { pending, queued };
@@ -222,12 +234,14 @@ export class Saver {
     queued.outcome.then(
       (result) => {
         settled();
+        this.context.core.noteSettled(queued, true);
         this.counted.committed++;
         this.last = result;
         this.events.emit('saveCommitted', { ...about, result });
       },
       (error: unknown) => {
         settled();
+        this.context.core.noteSettled(queued, false);
         this.tellFailure(toHoldfastError(error, 'save'), queued, about, kind === 'save' ? () => true : () => pending.heard);
       },
     );

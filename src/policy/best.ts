@@ -1,4 +1,5 @@
 /** Which checkpoint is the best. */
+import type { ManifestMonitor } from '../format/manifest.js';
 import type { PolicyEntry } from './entry.js';
 
 export type MetricMode = 'min' | 'max';
@@ -7,7 +8,14 @@ export type MetricMode = 'min' | 'max';
 export interface Monitor {
   readonly metric: string;
   readonly mode: MetricMode;
+  /** By how much a value must be better than the best to take its place, in the metric's unit. Default 0. */
+  readonly minDelta?: number;
+  /** What the first best has to beat. Default: anything is better than nothing. */
+  readonly threshold?: number;
 }
+
+/** What is asked of a checkpoint that may be the best. */
+export type Candidate = Pick<PolicyEntry, 'metrics' | 'sequence' | 'monitor'>;
 
 /** Parts of names whose metrics are better when larger, as Keras infers them. */
 const LARGER_IS_BETTER = ['acc', 'auc', 'fmeasure', 'precision', 'recall'];
@@ -18,26 +26,72 @@ export function inferMode(metric: string): MetricMode {
 }
 
 /** What is watched where nobody said: the validation loss, or the loss where there is none. */
-export function defaultMonitor(entries: readonly Pick<PolicyEntry, 'metrics'>[]): Monitor {
-  const validated = entries.some(({ metrics }) => metrics['val_loss'] !== undefined);
-  return { metric: validated ? 'val_loss' : 'loss', mode: 'min' };
+export function defaultMonitor(entries: Iterable<Pick<PolicyEntry, 'metrics'>>): Monitor {
+  for (const { metrics } of entries) if (metrics['val_loss'] !== undefined) return { metric: 'val_loss', mode: 'min' };
+  return { metric: 'loss', mode: 'min' };
 }
 
-/** The best entry; the earliest among equals. Missing and NaN metrics never win. */
-export function findBest<E extends Pick<PolicyEntry, 'metrics' | 'sequence'>>(
-  entries: readonly E[],
-  { metric, mode }: Monitor,
-): E | undefined {
+/** The value that decides; `undefined` where it is missing, NaN or infinite: such a one never wins, and never blocks the next. */
+export function metricOf({ metrics }: Pick<PolicyEntry, 'metrics'>, metric: string): number | undefined {
+  const value = Object.hasOwn(metrics, metric) ? metrics[metric] : undefined;
+  return Number.isFinite(value) ? value : undefined;
+}
+
+/** Whether `value` takes the place of `best`, the value of the best so far. */
+export function improves(value: number, best: number | undefined, { mode, minDelta = 0, threshold }: Monitor): boolean {
+  const than = best ?? threshold;
+  if (than === undefined) return true;
+  return mode === 'min' ? value < than - minDelta : value > than + minDelta;
+}
+
+/**
+ * The best entry; the earliest among equals. They are taken in commit order, each having to beat the best before it by more than `minDelta`.
+ * One that did so when it was committed says so in its manifest, and need not again: those it was compared with may be gone, and with them
+ * the reason why another one, only a little worse, was none.
+ */
+export function findBest<E extends Candidate>(entries: readonly E[], monitor: Monitor): E | undefined {
   let best: E | undefined;
-  for (const entry of entries) {
-    const value = entry.metrics[metric];
-    if (value === undefined || Number.isNaN(value)) continue;
-    if (best === undefined || isBetter(value, best.metrics[metric] as number, mode, entry.sequence < best.sequence)) best = entry;
+  let bestValue: number | undefined;
+  for (const entry of inCommitOrder(entries)) {
+    const value = metricOf(entry, monitor.metric);
+    if (value === undefined || !improves(value, bestValue, hasImproved(entry, monitor) ? { ...monitor, minDelta: 0 } : monitor)) continue;
+    best = entry;
+    bestValue = value;
   }
   return best;
 }
 
-function isBetter(value: number, than: number, mode: MetricMode, earlier: boolean): boolean {
-  if (value === than) return earlier;
-  return mode === 'min' ? value < than : value > than;
+/** All with a value: the best by {@link findBest} first, then by value, the earlier of equals before the later. */
+export function rankByValue<E extends Candidate>(entries: readonly E[], monitor: Monitor): E[] {
+  const best = findBest(entries, monitor);
+  const sign = monitor.mode === 'min' ? 1 : -1;
+  const rest = entries.flatMap((entry) => {
+    const value = entry === best ? undefined : metricOf(entry, monitor.metric);
+    return value === undefined ? [] : [{ entry, value }];
+  });
+  rest.sort((a, b) => sign * (a.value - b.value) || a.entry.sequence - b.entry.sequence);
+  return [...(best === undefined ? [] : [best]), ...rest.map(({ entry }) => entry)];
+}
+
+/** What the manifest of a checkpoint says of what was watched when it was committed, beside `before`, which are in the directory. */
+export function toManifestMonitor(
+  monitor: Monitor,
+  metrics: Readonly<Record<string, number>>,
+  before: readonly Candidate[],
+): ManifestMonitor {
+  const best = findBest(before, monitor);
+  const value = metricOf({ metrics }, monitor.metric);
+  const improved = value !== undefined && improves(value, best && metricOf(best, monitor.metric), monitor);
+  return { ...monitor, ...(improved ? { improved } : {}) };
+}
+
+function hasImproved({ monitor }: Candidate, { metric, mode }: Monitor): boolean {
+  return monitor?.improved === true && monitor.metric === metric && monitor.mode === mode;
+}
+
+function inCommitOrder<E extends Candidate>(entries: readonly E[]): readonly E[] {
+  for (let i = 1; i < entries.length; i++) {
+    if ((entries[i - 1] as E).sequence > (entries[i] as E).sequence) return [...entries].sort((a, b) => a.sequence - b.sequence);
+  }
+  return entries;
 }

@@ -11,6 +11,8 @@ export class Inbox {
   private readonly cancelled = new AbortController();
   /** What is answered to `ready`: it comes, unless it is that the save is to stop ({@link signal}). */
   readonly answer: Promise<Answer>;
+  /** What is answered to `full`: names of checkpoints that may go. */
+  readonly room: Promise<readonly string[]>;
 
   constructor(
     private readonly port: MessagePort,
@@ -21,9 +23,14 @@ export class Inbox {
     this.answer = new Promise((settle) => {
       resolve = settle;
     });
+    let makeRoom: (names: readonly string[]) => void = () => {};
+    this.room = new Promise((settle) => {
+      makeRoom = settle;
+    });
     port.on('message', (message: ToWorker) => {
       if (message.type === 'abort') this.cancelled.abort();
       else if (message.type === 'piece' || message.type === 'end') this.streams.receive(message);
+      else if (message.type === 'room') makeRoom(message.names);
       else resolve(message);
     });
   }

@@ -40,7 +40,13 @@ export interface SaveJob extends Omit<Persist, 'files' | 'record'>, Pick<Persist
   readonly files: readonly JobFile[];
   /** Wanted name of the checkpoint. */
   readonly name: string;
-  readonly record: Omit<Manifest, 'files' | 'createdAt' | 'sequence'>;
+  /** Whether the name is that of a link: the checkpoint itself is then `NAME.<sequence>`. */
+  readonly numbered: boolean;
+  /** Links that the checkpoint gets, beside `latest` and `best`. */
+  readonly tags: readonly string[];
+  /** Whether retention may run first where there is no room. */
+  readonly makeRoom: boolean;
+  readonly record: Omit<Manifest, 'files' | 'createdAt' | 'sequence' | 'monitor'>;
   /** The highest sequence that was ever committed here, as far as the saving thread knows. */
   readonly highestSequence: number;
   readonly lock: LockClaim;
@@ -50,23 +56,36 @@ export interface SaveJob extends Omit<Persist, 'files' | 'record'>, Pick<Persist
   readonly port: MessagePort;
 }
 
+/** A directory as retention sees it. */
+export interface Outlook {
+  /** The good checkpoints, oldest first. */
+  readonly entries: readonly PolicyEntry[];
+  /** Name of the best. */
+  readonly best: string | undefined;
+  readonly monitor: Monitor;
+}
+
 export type ToWorker =
   | { readonly type: 'abort' }
   | { readonly type: 'piece'; readonly stream: number; readonly piece: number; readonly shared: SharedMemory }
   | { readonly type: 'end'; readonly stream: number }
   /** The answer to `ready`: there is no way back; and which checkpoints may go when this one is there. */
-  | { readonly type: 'publish'; readonly names: readonly string[]; readonly warnings: readonly string[] };
+  | { readonly type: 'publish'; readonly names: readonly string[]; readonly warnings: readonly string[] }
+  /** The answer to `full`: which checkpoints may go before this one is written. */
+  | { readonly type: 'room'; readonly names: readonly string[] };
 
 export type FromWorker =
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'want'; readonly stream: number }
+  /** There is no room, and there might be: the directory as it is, and as it will be with this checkpoint. */
+  | { readonly type: 'full'; readonly now: Outlook; readonly later: Outlook }
   /** The bytes of the piece are staged: its memory may be let go. */
   | { readonly type: 'taken'; readonly stream: number; readonly piece: number }
   /**
    * Everything is durable under its temporary name; it gets its own, with `ask` if the answer is `publish`. The good checkpoints, oldest first, and
    * the best, as they will be then: retention is asked for. Rules are functions, which stay with their thread.
    */
-  | { readonly type: 'ready'; readonly sequence: number; readonly entries: readonly PolicyEntry[]; readonly best: string | undefined }
+  | { readonly type: 'ready'; readonly sequence: number; readonly outlook: Outlook }
   /** The checkpoint is durable. */
   | { readonly type: 'committed'; readonly name: string }
   /** Links, registry and retention are done as well; what was renamed away is being removed. */

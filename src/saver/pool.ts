@@ -20,12 +20,23 @@ interface Pool {
 
 const pools = new Map<number, Pool>();
 
+/** What runs a job where it is not a worker of a pool. */
+export type JobRunner = (job: SaveJob) => Promise<SaveReply>;
+
+let runner: JobRunner | undefined;
+
+/** From now on `run` is given every job, and no worker is started; without it, workers write again. Tests order what happens by it. */
+export function runJobsWith(run?: JobRunner): void {
+  runner = run;
+}
+
 /**
  * Writes a checkpoint in a worker. Rejects with `ERR_WORKER` if the worker dies, whatever kills it, also while it starts; the next save gets a
  * new one, and saves in other workers go on.
  */
 export async function runInWorker(job: SaveJob, transferList: TransferListItem[]): Promise<SaveReply> {
-  const { workers, jobs } = pools.get(job.nice) ?? (await startWorkers(job.nice));
+  if (runner !== undefined) return runner(job);
+  const { workers, jobs } = pools.get(job.nice) ?? (await startPool(job.nice));
   const waiting = new AbortController();
   jobs.add(waiting);
   try {
@@ -48,7 +59,11 @@ export async function runInWorker(job: SaveJob, transferList: TransferListItem[]
  * The pool of a priority, with one worker that is started at once and kept: a save is then handed over in the very call, and written also
  * beside a training loop that never gives the event loop a turn.
  */
-export async function startWorkers(nice: number): Promise<Pool> {
+export async function startWorkers(nice: number): Promise<void> {
+  if (runner === undefined) await startPool(nice);
+}
+
+async function startPool(nice: number): Promise<Pool> {
   const { Piscina } = await import('piscina');
   let pool = pools.get(nice);
   if (pool === undefined) {

@@ -108,6 +108,11 @@ export class SaveQueue {
     return save;
   }
 
+  /** Does something to the directory that must not come between the steps of a save: in its turn. Never left out. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    return this.add(work, { owner: this, replaceable: false }, () => {}).outcome;
+  }
+
   /** What a settled save still does: the next one waits for it. It never rejects. */
   keepBusy(tidying: Promise<void>): void {
     this.tidying = tidying;

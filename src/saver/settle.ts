@@ -3,7 +3,8 @@
  * fails here makes the save fail.
  */
 import type { GoodEntry } from '../catalog/checkpoint.js';
-import { pointLink } from '../catalog/links.js';
+import { pointLink, setTag } from '../catalog/links.js';
+import type { RecordCache } from '../catalog/record-cache.js';
 import { writeRegistry } from '../catalog/registry.js';
 import { buryCheckpoint } from '../catalog/remove.js';
 import type { SaveJob } from './job.js';
@@ -17,12 +18,23 @@ export interface Settled {
   readonly warnings: readonly string[];
 }
 
-/** `names` are those of the checkpoints that may go. */
-export async function settle(
-  { directory, record }: Pick<SaveJob, 'directory' | 'record'>,
-  { entries, good, latest, best, sequence }: Survey,
-  names: readonly string[],
-): Promise<Settled> {
+/** What is to be done. */
+export interface Settlement {
+  readonly job: Pick<SaveJob, 'directory' | 'record'>;
+  readonly survey: Survey;
+  /** The new checkpoint, and the links that it gets beside `latest` and `best`. */
+  readonly name: string;
+  readonly tags: readonly string[];
+  /** Names of the checkpoints that may go. */
+  readonly removable: readonly string[];
+  /** Knows the manifests of `survey`. */
+  readonly cache: RecordCache;
+}
+
+/** Never rejects: what fails is a warning. */
+export async function settle({ job, survey, name: saved, tags, removable, cache }: Settlement): Promise<Settled> {
+  const { directory, record } = job;
+  const { entries, good, latest, best, sequence } = survey;
   const warnings: string[] = [];
   const removed: string[] = [];
   const graves: string[] = [];
@@ -35,14 +47,16 @@ export async function settle(
   };
   if (latest !== undefined) await attempt('update the link "latest"', () => pointLink(directory, 'latest', latest.info.name));
   if (best !== undefined) await attempt('update the link "best"', () => pointLink(directory, 'best', best.info.name));
+  // Before anything is removed: what loses a tag here may go.
+  for (const tag of tags) await attempt(`update the link "${tag}"`, () => setTag(directory, tag, saved));
   const byName = new Map(good.map((entry) => [entry.info.name, entry]));
-  for (const name of names) {
+  for (const name of removable) {
     await attempt(`remove ${name}`, async () => {
       graves.push(await buryCheckpoint(directory, byName.get(name) as GoodEntry));
       removed.push(name);
     });
   }
   const left = entries.filter(({ info }) => !removed.includes(info.name));
-  await attempt('write registry.json', () => writeRegistry(directory, { runId: record.runId, highestSequence: sequence }, left));
+  await attempt('write registry.json', () => writeRegistry(directory, { runId: record.runId, highestSequence: sequence }, left, cache));
   return { removed, graves, warnings };
 }

@@ -12,6 +12,6 @@ export async function takeBack(directory: string, temporary: string, runId: stri
   if (await discardTemporary(directory, temporary)) return;
   const entries = await scanDirectory(directory);
   for (const entry of entries.filter(isGood)) {
-    if (entry.manifest.runId === runId && entry.manifest.sequence === sequence) await removeCheckpoint(directory, entry);
+    if (entry.record.runId === runId && entry.record.sequence === sequence) await removeCheckpoint(directory, entry);
   }
 }

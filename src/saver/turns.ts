@@ -1,5 +1,6 @@
 /** Sharing the event loop with the training that it belongs to. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { monotonicMs } from '../system.js';
 
 /** What may always be taken of a turn, and never more than that, in milliseconds. */
 const LEAST_MS = 4;
@@ -13,15 +14,15 @@ const SHARE = 0.1;
  * are enough.
  */
 export class TurnSharing {
-  private began = performance.now();
+  private began = monotonicMs();
   private sliceMs = LEAST_MS;
 
   /** Resolves at once while the slice lasts, else in the next turn. */
   async pause(): Promise<void> {
-    const now = performance.now();
+    const now = monotonicMs();
     if (now - this.began < this.sliceMs) return;
     await nextTurn();
-    this.began = performance.now();
+    this.began = monotonicMs();
     this.sliceMs = Math.min(MOST_MS, Math.max(LEAST_MS, SHARE * (this.began - now)));
   }
 }

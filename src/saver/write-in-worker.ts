@@ -11,7 +11,6 @@ import { HoldfastError } from '../errors.js';
 import type { LaidOutFile } from '../format/layout.js';
 import type { TensorEntry } from '../format/safetensors.js';
 import type { Monitor } from '../policy/best.js';
-import type { PolicyEntry } from '../policy/entry.js';
 import type { MemorySegment } from '../snapshot/captured-file.js';
 import type { CapturedFile, Snapshot } from '../snapshot/snapshot.js';
 import { harmlessly, textOf } from './harmlessly.js';
@@ -19,6 +18,7 @@ import {
   type FromWorker,
   type JobFile,
   type JobSegment,
+  type Outlook,
   receiveError,
   type SaveJob,
   type SaveReply,
@@ -41,8 +41,11 @@ export interface WriteRequest {
   readonly directory: string;
   /** Basename of the temporary directory to be made. */
   readonly temporary: string;
-  /** Wanted name of the checkpoint. */
+  /** Wanted name of the checkpoint, or with `numbered` of a link to it. */
   readonly name: string;
+  readonly numbered: boolean;
+  readonly tags: readonly string[];
+  readonly makeRoom: boolean;
   readonly files: readonly LaidOutFile[];
   readonly smallFiles: readonly SmallFile[];
   /** Of the files. */
@@ -59,7 +62,9 @@ export interface WriteRequest {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
   /** Decides over the good checkpoints, oldest first. */
-  readonly retain: (entries: readonly PolicyEntry[], best: string | undefined) => RetentionAnswer;
+  readonly retain: (outlook: Outlook) => RetentionAnswer;
+  /** Names of those that may go before the checkpoint is written. */
+  readonly findRoom: (now: Outlook, later: Outlook) => readonly string[];
   /** Called when the checkpoint is durable, before links and retention. */
   readonly onCommitted: () => void;
 }
@@ -146,10 +151,10 @@ class Dialogue {
   }
 
   jobFor(port: MessagePort): SaveJob {
-    const { directory, temporary, name, smallFiles, record, highestSequence, lock, monitor } = this.request;
+    const { directory, temporary, name, numbered, tags, makeRoom, smallFiles, record, highestSequence, lock, monitor } = this.request;
     const { engine, direct, chunkBytes, verifyWrites, nice } = this.request;
-    const what = { directory, temporary, name, files: this.files, smallFiles, record, highestSequence, lock, monitor, ask: this.asked };
-    return { ...what, engine: engine.name, direct, chunkBytes, verifyWrites, nice, port };
+    const what = { directory, temporary, name, numbered, tags, makeRoom, smallFiles, record, highestSequence, lock, monitor };
+    return { ...what, files: this.files, ask: this.asked, engine: engine.name, direct, chunkBytes, verifyWrites, nice, port };
   }
 
   /** What the worker says is not always why: a stream may have failed here, or the save may have been taken back. */
@@ -214,6 +219,9 @@ class Dialogue {
       case 'ready':
         this.publish(message);
         break;
+      case 'full':
+        this.tell({ type: 'room', names: this.findRoom(message) });
+        break;
       case 'committed':
         this.committed = message.name;
         harmlessly('What is told of a commit', () => request.onCommitted());
@@ -228,16 +236,26 @@ class Dialogue {
   }
 
   /** The worker waits for the answer, whatever the caller's rules do. */
-  private retain(entries: readonly PolicyEntry[], best: string | undefined): RetentionAnswer {
+  private retain(outlook: Outlook): RetentionAnswer {
     try {
-      return this.request.retain(entries, best);
+      return this.request.retain(outlook);
     } catch (error) {
       return { names: [], warnings: [`Could not decide which checkpoints may go: ${textOf(error)}`] };
     }
   }
 
+  /** The worker waits for this answer too. Where the rules fail nothing goes, and the save fails for want of room. */
+  private findRoom({ now, later }: Extract<FromWorker, { readonly type: 'full' }>): readonly string[] {
+    try {
+      return this.request.findRoom(now, later);
+    } catch (error) {
+      process.emitWarning(`Could not decide which checkpoints may make room: ${textOf(error)}`, 'HoldfastWarning');
+      return [];
+    }
+  }
+
   /** The last look before there is no way back, where the worker waits for it; where it does not, it is publishing already. */
-  private publish({ sequence, entries, best }: Extract<FromWorker, { readonly type: 'ready' }>): void {
+  private publish({ sequence, outlook }: Extract<FromWorker, { readonly type: 'ready' }>): void {
     if (this.asked) {
       try {
         throwIfAborted(this.request.signal, 'The save');
@@ -248,7 +266,7 @@ class Dialogue {
         return;
       }
     }
-    this.tell({ type: 'publish', ...this.retain(entries, best) });
+    this.tell({ type: 'publish', ...this.retain(outlook) });
     this.publishing = sequence;
   }
 

@@ -1,15 +1,15 @@
 /** The file-system operations that a commit is made of, each durable or atomic as its name says. */
-import { randomBytes } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
 import path from 'node:path';
 import { link, lstat, mkdir, openSmall, readdir, removeAll, rename, stat, statfs, symlink, unlink } from '../fs.js';
+import { randomHex } from '../system.js';
 
 const NOFOLLOW = constants.O_NOFOLLOW ?? 0;
 const NONBLOCK = constants.O_NONBLOCK ?? 0;
 
 /** A name that nobody else uses, for something unfinished. */
 export function temporaryName(prefix: string): string {
-  return `${prefix}${randomBytes(8).toString('hex')}`;
+  return `${prefix}${randomHex(8)}`;
 }
 
 /**

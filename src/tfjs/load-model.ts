@@ -9,6 +9,7 @@ import { CheckpointManager } from '../manager/manager.js';
 import { assertKnown, type CallOptions } from '../manager/options.js';
 import type { Restored } from '../manager/restore.js';
 import type { RestoreTarget } from '../manager/target.js';
+import { restoreFor } from './choose-checkpoint.js';
 import { resolveTf, type Tf } from './engine.js';
 import { decodeExtension, EXTENSION_NAME } from './extension.js';
 import { MODEL_JSON } from './model-json.js';
@@ -54,7 +55,7 @@ const KEYS = [
  * can go on bit by bit. `from` is a manager, a directory of checkpoints, or the directory of one (`target` is then
  * not looked at).
  *
- * Gives `null` where there is no checkpoint at all. Throws what `manager.restore` throws; `ERR_MODEL` if the checkpoint has no
+ * Without `includeOptimizer: false`, `latest` is the newest that training can go on from, or where there is none, the newest. Gives `null` where there is no checkpoint at all. Throws what `manager.restore` throws; `ERR_MODEL` if the checkpoint has no
  * model.json, or TensorFlow.js cannot build or compile from it; `ERR_UNSUPPORTED` if there is no TensorFlow.js.
  */
 export async function loadModel(
@@ -63,8 +64,8 @@ export async function loadModel(
   options: LoadModelOptions = {},
 ): Promise<LoadedModel | null> {
   assertKnown('loadModel', options, KEYS);
-  const { signal, onProgress } = options;
-  const restored = await read(from, target, { signal, onProgress });
+  const { signal, onProgress, includeOptimizer } = options;
+  const restored = await read(from, target, { signal, onProgress }, includeOptimizer !== false);
   if (restored === null) return null;
   const tf = await resolveTf(options.tf);
   const model = await build(tf, restored, options.customObjects ?? {});
@@ -79,12 +80,17 @@ export async function loadModel(
   }
 }
 
-async function read(from: CheckpointManager | string, target: RestoreTarget, options: CallOptions): Promise<Restored | null> {
-  if (typeof from !== 'string') return from.restore(target, options);
+async function read(
+  from: CheckpointManager | string,
+  target: RestoreTarget,
+  options: CallOptions,
+  wantsOptimizer: boolean,
+): Promise<Restored | null> {
+  if (typeof from !== 'string') return restoreFor(from, target, options, wantsOptimizer);
   const isCheckpoint = existsSync(path.join(from, MANIFEST_NAME));
   const manager = await CheckpointManager.open(isCheckpoint ? path.dirname(path.resolve(from)) : from, { readOnly: true });
   try {
-    return await manager.restore(isCheckpoint ? path.resolve(from) : target, options);
+    return await restoreFor(manager, isCheckpoint ? path.resolve(from) : target, options, wantsOptimizer);
   } finally {
     await manager.close();
   }

@@ -9,6 +9,7 @@ import type { CallOptions } from '../manager/options.js';
 import { assertKnown } from '../manager/options.js';
 import type { Restored } from '../manager/restore.js';
 import type { RestoreTarget } from '../manager/target.js';
+import { restoreFor } from './choose-checkpoint.js';
 import { runningEngine } from './engine.js';
 import { decodeExtension, EXTENSION_NAME, type TfjsExtension } from './extension.js';
 import { findMismatches, type Mismatch, mismatchError } from './mismatch.js';
@@ -63,7 +64,8 @@ export async function restoreModel(
 ): Promise<RestoredModel | null> {
   const { signal, onProgress, ...rest } = checkOptions(options);
   namedWeights(model);
-  const restored = await manager.restore(target, { signal, onProgress });
+  const wantsOptimizer = rest.includeOptimizer ?? (rest.optimizer ?? model.optimizer) != null;
+  const restored = await restoreFor(manager, target, { signal, onProgress }, wantsOptimizer);
   return restored === null ? null : applyRestored(model, restored, rest);
 }
 

@@ -26,7 +26,7 @@ export interface SaveModelOptions {
   readonly metrics?: Readonly<Record<string, number>> | undefined;
   /** Anything that JSON carries without loss: RNG, scheduler, data position, configuration. */
   readonly state?: Json | undefined;
-  /** Whether the optimizer's state is saved. Default: if the model is compiled. Without it training cannot go on exactly. */
+  /** Whether the optimizer's state is saved. Default: if the model is compiled, and the manager not opened for weights. Without it training cannot go on exactly. */
   readonly includeOptimizer?: boolean | undefined;
   /** The optimizer of a training loop of your own. Default: the one that the model was compiled with. */
   readonly optimizer?: Optimizer | undefined;
@@ -93,7 +93,7 @@ export async function saveModel(manager: CheckpointManager, model: LayersModel, 
   const started = performance.now();
   assertKnown('saveModel', options, KEYS);
   // Everything up to manager.save's own capture happens in this tick.
-  const { request, capture } = captureModel(model, options, started);
+  const { request, capture } = captureModel(manager, model, options, started);
   try {
     return await manager.save(request);
   } finally {
@@ -110,7 +110,7 @@ export async function saveModel(manager: CheckpointManager, model: LayersModel, 
 export async function saveModelAsync(manager: CheckpointManager, model: LayersModel, options: SaveModelAsyncOptions): Promise<PendingSave> {
   const started = performance.now();
   assertKnown('saveModelAsync', options, [...KEYS, 'whenBusy']);
-  const { request, capture } = captureModel(model, options, started);
+  const { request, capture } = captureModel(manager, model, options, started);
   const { whenBusy } = options;
   let pending: PendingSave | undefined;
   try {
@@ -128,7 +128,8 @@ interface CapturedModel {
   readonly capture: TensorCapture;
 }
 
-function captureModel(model: LayersModel, options: SaveModelOptions, started: number): CapturedModel {
+function captureModel(manager: CheckpointManager, model: LayersModel, given: SaveModelOptions, started: number): CapturedModel {
+  const options = manager.contents === 'weights' ? { includeOptimizer: false, ...given } : given;
   const { stable = true, hold = 'device' } = options;
   if (typeof stable !== 'boolean') throw new HoldfastError('ERR_INVALID_ARGUMENT', `stable must be true or false, not ${String(stable)}.`);
   if (hold !== 'device' && hold !== 'host') {

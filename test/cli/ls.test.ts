@@ -34,6 +34,7 @@ describe('ls --json', () => {
       bytes: bytesOf(step),
       createdAt: LONG_AGO,
       contents: 'full',
+      tags: [],
       status: 'good',
       best: false,
       latest: false,
@@ -47,7 +48,7 @@ describe('ls --json', () => {
       ],
     });
     const first = (document as { checkpoints: object[] }).checkpoints[0] as object;
-    expect(Object.keys(first).join(' ')).toBe('name path sequence step epoch metrics bytes createdAt contents status best latest');
+    expect(Object.keys(first).join(' ')).toBe('name path sequence step epoch metrics bytes createdAt contents tags status best latest');
   });
 
   test('gives null where a manifest does not say, and exits with 1', async () => {
@@ -65,7 +66,7 @@ describe('ls --json', () => {
     expect(checkpoints[2]).toStrictEqual({
       name: path.basename(at(3000)),
       path: at(3000),
-      ...{ sequence: null, step: null, epoch: null, metrics: null, bytes: null, createdAt: null, contents: null },
+      ...{ sequence: null, step: null, epoch: null, metrics: null, bytes: null, createdAt: null, contents: null, tags: [] },
       ...{ status: 'damaged', best: false, latest: false },
     });
   });

@@ -3,7 +3,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import type * as tensorflow from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
 import type { CheckpointManager } from '../../src/manager/manager.js';
-import { keep } from '../../src/policy/retention.js';
+import { keep } from '../../src/policy/keep.js';
 import { restoreModel, type SaveModelOptions, saveModel, saveModelAsync } from '../../src/tfjs/index.js';
 import { freshDirectory } from './directory.js';
 import { rejection } from './errors.js';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { Progress } from '../../src/engine/progress.js';
-import { keep } from '../../src/policy/retention.js';
+import { keep } from '../../src/policy/keep.js';
 import type { TensorInputs } from '../../src/snapshot/source.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';

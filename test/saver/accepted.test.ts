@@ -3,7 +3,7 @@ import { existsSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CheckpointManager } from '../../src/manager/manager.js';
-import { keep } from '../../src/policy/retention.js';
+import { keep } from '../../src/policy/keep.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';
 import { rejection } from '../helpers/errors.js';

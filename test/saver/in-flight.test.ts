@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { ManagerEvents } from '../../src/manager/events.js';
 import type { CheckpointManager } from '../../src/manager/manager.js';
 import type { PendingSave } from '../../src/manager/saver.js';
-import { keep } from '../../src/policy/retention.js';
+import { keep } from '../../src/policy/keep.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';
 import { rejection } from '../helpers/errors.js';

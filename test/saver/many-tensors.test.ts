@@ -9,7 +9,7 @@ import type { RestoredTensor } from '../../src/catalog/tensor.js';
 import { byteLengthOf, type Dtype } from '../../src/format/dtype.js';
 import { verifyPath } from '../../src/manager/describe.js';
 import type { CheckpointManager } from '../../src/manager/manager.js';
-import { keep } from '../../src/policy/retention.js';
+import { keep } from '../../src/policy/keep.js';
 import type { TensorInput } from '../../src/snapshot/source.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';

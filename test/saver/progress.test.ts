@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Progress } from '../../src/engine/progress.js';
 import type { SaveResult, SaveSeconds } from '../../src/manager/save.js';
-import { keep } from '../../src/policy/retention.js';
+import { keep } from '../../src/policy/keep.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';
 import { openManager, smallRequest } from '../helpers/manager.js';

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { keep } from '../../src/policy/retention.js';
+import { keep } from '../../src/policy/keep.js';
 import { takeBack } from '../../src/saver/take-back.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';

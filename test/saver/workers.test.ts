@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Progress } from '../../src/engine/progress.js';
 import { CheckpointManager } from '../../src/manager/manager.js';
 import type { PendingSave } from '../../src/manager/saver.js';
-import { keep } from '../../src/policy/retention.js';
+import { keep } from '../../src/policy/keep.js';
 import type { SaveJob } from '../../src/saver/job.js';
 import { runInWorker, startWorkers, workersOf } from '../../src/saver/pool.js';
 import { ended, startNode } from '../helpers/child.js';

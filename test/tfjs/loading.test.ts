@@ -91,7 +91,7 @@ describe('a weight of every dtype of TensorFlow.js', () => {
 
   test('has the documented dtype in the file', async () => {
     const { manager } = await savedAllDtypes();
-    const restored = await manager.restore();
+    const restored = await manager.restore('latest', { contents: 'any' });
     const dtypes = Object.fromEntries([...restored!.tensors].map(([name, { dtype }]) => [name, dtype]));
     expect(dtypes).toMatchObject({
       'all/w_float32': 'F32',
@@ -205,6 +205,6 @@ test('with stable: false a typed array of the caller may change at once', async 
   const saving = saveModel(manager, model, { step: 1, stable: false });
   values.fill(9);
   await saving;
-  const restored = await manager.restore();
+  const restored = await manager.restore('latest', { contents: 'any' });
   expect([...restored!.tensors.get('d/kernel')!.data]).toEqual([1, 2, 3, 4]);
 });

@@ -2,8 +2,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { PeerName } from '../../bench/field.js';
 import type { Report } from '../../bench/report.js';
-import { parseSize } from '../../bench/sizes.js';
 import type { EngineName, Progress } from '../../index.js';
+import { parseSize } from '../../terminal/sizes.js';
 import { escapeText } from '../../terminal/text.js';
 import type { CommonOptions } from '../command.js';
 import { paint, print, printJson } from '../output.js';

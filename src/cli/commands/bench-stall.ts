@@ -1,10 +1,10 @@
 /** `holdfast bench stall`: how long training waits for an asynchronous save. */
 import { InvalidArgumentError, Option } from 'commander';
 import type { StallReport, StallSettings } from '../../bench/report.js';
-import { parseSize } from '../../bench/sizes.js';
 import { STALL_SOURCES, type StallSource } from '../../bench/sources.js';
 import type { StallRow } from '../../bench/stall-trial.js';
 import { formatBytes, formatRate } from '../../terminal/format.js';
+import { parseSize } from '../../terminal/sizes.js';
 import { wrap } from '../../terminal/text.js';
 import { type CommandContext, type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
 import { outputWidth, paint, print } from '../output.js';

@@ -8,8 +8,8 @@ import { jsonMetrics, outputWidth, paint, print, printJson } from '../output.js'
 import { type Column, layOut } from '../table.js';
 
 const NOTES = [
-  'In commit order, the newest last. * marks the best checkpoint, ! a damaged one; "weights" are checkpoints that training cannot go on from. Only manifests and file sizes are looked at; "holdfast verify" checks the bytes. Exits with 1 if a checkpoint is damaged.',
-  'JSON: {directory, checkpoints: [{name, path, sequence, step, epoch, metrics, bytes, createdAt, contents, status: "good" or "damaged", best, latest}]}; null where a damaged manifest does not say; a metric that is not finite is "NaN", "Infinity" or "-Infinity".',
+  'In commit order, the newest last. * marks the best checkpoint, ! a damaged one; "weights" are checkpoints that training cannot go on from; other words at the end of a line are tags, links that keep the checkpoint. Only manifests and file sizes are looked at; "holdfast verify" checks the bytes. Exits with 1 if a checkpoint is damaged.',
+  'JSON: {directory, checkpoints: [{name, path, sequence, step, epoch, metrics, bytes, createdAt, contents, tags, status: "good" or "damaged", best, latest}]}; null where a damaged manifest does not say; a metric that is not finite is "NaN", "Infinity" or "-Infinity".',
 ];
 
 export const registerLs: RegisterCommand = (program, context) =>
@@ -45,10 +45,10 @@ async function toJson(directory: string, checkpoints: readonly ListedCheckpoint[
   return {
     directory: resolve(directory),
     checkpoints: checkpoints.map((checkpoint) => {
-      const { name, path, sequence, step, epoch, metrics, bytes, createdAt, contents, status, best, latest } = checkpoint;
+      const { name, path, sequence, step, epoch, metrics, bytes, createdAt, contents, tags, status, best, latest } = checkpoint;
       // Without a sequence the manifest could not be read, so nothing is known of the metrics either.
       const known = sequence === null ? null : jsonMetrics(metrics);
-      return { name, path, sequence, step, epoch, metrics: known, bytes, createdAt, contents, status, best, latest };
+      return { name, path, sequence, step, epoch, metrics: known, bytes, createdAt, contents, tags, status, best, latest };
     }),
   };
 }
@@ -112,7 +112,13 @@ function metricColumns(checkpoints: readonly ListedCheckpoint[]): Column<ListedC
   }));
 }
 
-function notesOf({ best, latest, status, contents }: ListedCheckpoint): string {
-  const notes = [status === 'damaged' && 'damaged', best && 'best', latest && 'latest', contents === 'weights' && 'weights'];
+function notesOf({ best, latest, status, contents, tags }: ListedCheckpoint): string {
+  const notes = [
+    status === 'damaged' && 'damaged',
+    best && 'best',
+    latest && 'latest',
+    contents === 'weights' && 'weights',
+    ...tags.map((tag) => escapeText(tag)),
+  ];
   return notes.filter((note) => note !== false).join(', ');
 }

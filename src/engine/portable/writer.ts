@@ -12,7 +12,7 @@ export const BUFFERED_REASON = 'the portable engine writes and reads through the
 
 export class PortableWriter implements FileWriter {
   /** What is written is this copy, and the checksum is the copy's: the two always match. */
-  private readonly staging = new Uint8Array(OPERATION_BYTES);
+  private readonly staging: Uint8Array;
   private readonly started = performance.now();
   private failure: unknown;
 
@@ -20,7 +20,9 @@ export class PortableWriter implements FileWriter {
     private readonly file: OpenFile,
     private readonly options: WriterOptions,
     private readonly digest: StreamDigest,
-  ) {}
+  ) {
+    this.staging = new Uint8Array(Math.min(OPERATION_BYTES, digest.totalBytes));
+  }
 
   static async open(path: string, options: WriterOptions): Promise<PortableWriter> {
     if (options.direct === 'required') {
@@ -51,10 +53,11 @@ export class PortableWriter implements FileWriter {
     for (let at = 0; at < view.length; at += OPERATION_BYTES) {
       const { signal } = this.options;
       if (signal?.aborted) throw abortError(signal, 'The save');
-      const piece = this.staging.subarray(0, Math.min(OPERATION_BYTES, view.length - at));
-      piece.set(view.subarray(at, at + piece.length));
-      const position = this.digest.position;
-      if (position + piece.length > this.digest.totalBytes) throw lengthError(this.digest.totalBytes, position + piece.length);
+      const length = Math.min(OPERATION_BYTES, view.length - at);
+      const { position, totalBytes } = this.digest;
+      if (position + length > totalBytes) throw lengthError(totalBytes, position + length);
+      const piece = this.staging.subarray(0, length);
+      piece.set(view.subarray(at, at + length));
       this.digest.update(piece);
       await writeAll(this.file, piece, position);
     }

@@ -1,0 +1,173 @@
+/** Saving as training goes on: asks the trigger at every step whether a save is due. */
+import { isMainThread } from 'node:worker_threads';
+import { HoldfastError } from '../errors.js';
+import { defaultMonitor, type Monitor } from '../policy/best.js';
+import type { BestTracker } from '../policy/best-tracker.js';
+import { allOf, on, type Trigger } from '../policy/trigger.js';
+import { monotonicMs } from '../system.js';
+import type { WriterCore } from './core.js';
+import type { Settings } from './options.js';
+import { handlePreemption, type PreemptionHandle } from './preemption.js';
+import type { SaveResult } from './save.js';
+import type { AsyncSaveRequest } from './save-request.js';
+import type { PendingSave, Saver } from './saver.js';
+
+/** Where training is: what `shouldSave` looks at. */
+export type Position = Pick<AsyncSaveRequest, 'step' | 'epoch' | 'metrics'>;
+
+/** What may be a function in a {@link StepRequest}: it is called only if a save is due, and its outcome captured at once. */
+type MaybeLazy = 'tensors' | 'optimizer' | 'state' | 'scheduler' | 'rng' | 'dataPosition' | 'config' | 'attachments';
+
+/** One step. What is costly to make may be a function. */
+export type StepRequest = Omit<AsyncSaveRequest, MaybeLazy> & {
+  readonly [Key in Exclude<MaybeLazy, 'attachments'>]: AsyncSaveRequest[Key] | (() => AsyncSaveRequest[Key]);
+} & Pick<AsyncSaveRequest, 'attachments'>;
+
+/** What came of a step. */
+export type StepResult =
+  | { readonly due: false; readonly reason: undefined; readonly pending: undefined }
+  /** Why a save was due, for people, and the save. */
+  | { readonly due: true; readonly reason: string; readonly pending: PendingSave };
+
+const NOT_DUE: StepResult = Object.freeze({ due: false, reason: undefined, pending: undefined });
+/** Before the first step, so that step 0 can be reached. */
+const BEGINNING = Object.freeze({ step: -1, epoch: 0 });
+
+/** Of one manager. */
+export class Stepper {
+  private readonly signals = new Set<string>();
+  private readonly listeners = new Map<NodeJS.Signals, () => void>();
+  private preemption: PreemptionHandle | undefined;
+  /** Waits for the save of the next step when the process is about to end. */
+  private lastSave: { readonly resolve: (save: Promise<unknown>) => void } | undefined;
+  private previous: { readonly step: number; readonly epoch: number } = BEGINNING;
+  private current: { readonly step: number; readonly epoch: number } = BEGINNING;
+
+  private constructor(
+    private readonly saver: Saver,
+    private readonly trigger: Trigger | undefined,
+    private readonly monitor: Monitor | undefined,
+    private readonly trackers: readonly BestTracker[],
+  ) {
+    saver.onAccepted = () => {
+      this.signals.clear();
+      this.previous = this.current;
+    };
+  }
+
+  /** Looks up the best values that the trigger asks for, and listens to its signals. Throws `ERR_UNSUPPORTED` for signals in a worker thread. */
+  static async create(saver: Saver, core: WriterCore, settings: Settings): Promise<Stepper> {
+    const { monitor } = settings;
+    const trigger = triggerOf(settings);
+    const monitors =
+      trigger === undefined ? [] : [...(monitor === undefined ? DEFAULT_MONITORS : [monitor]), ...(trigger.needs?.monitors ?? [])];
+    const trackers = await Promise.all(monitors.map((each) => core.trackBest(each)));
+    const stepper = new Stepper(saver, trigger, monitor, trackers);
+    stepper.listen(core.directory);
+    return stepper;
+  }
+
+  /** Training was resumed from there. */
+  resumeAt(step: number, epoch: number | null): void {
+    this.previous = this.current = { step, epoch: epoch ?? 0 };
+  }
+
+  /** Why a save is due, or `undefined`. Asking again about the same step gives the same answer until something is saved. */
+  look({ step, epoch, metrics = {} }: Position): string | undefined {
+    const trigger = this.trigger;
+    if (trigger === undefined) {
+      throw new HoldfastError(
+        'ERR_INVALID_ARGUMENT',
+        'This manager does not know when to save: open it with a trigger, such as trigger: every.minutes(10), or use save.',
+      );
+    }
+    const now = { step, epoch: epoch ?? this.current.epoch };
+    if (now.step !== this.current.step || now.epoch !== this.current.epoch) {
+      // Going back is a resume that nobody told us of.
+      this.previous = now.step < this.current.step ? { step: now.step - 1, epoch: Math.min(now.epoch, this.current.epoch) } : this.current;
+      this.current = now;
+    }
+    return trigger.due({
+      ...{ step, epoch, metrics, previous: this.previous, signals: this.signals },
+      sinceSaveMs: monotonicMs() - this.saver.lastAcceptedMs,
+      preempted: this.lastSave !== undefined,
+      monitor: this.monitor ?? defaultMonitor([{ metrics }]),
+      bestOf: (monitor) => this.trackers.find((tracker) => isSame(tracker.monitor, monitor))?.best,
+    });
+  }
+
+  /** Saves if that is due. What is costly to make is asked for only then. */
+  async step(request: StepRequest): Promise<StepResult> {
+    const reason = this.look(request);
+    if (reason === undefined) return NOT_DUE;
+    const { lastSave } = this;
+    // A last save must not be left out because others are in flight.
+    const saving = this.saver.saveAsync({ ...evaluate(request), ...(lastSave === undefined ? {} : { whenBusy: 'wait' }) });
+    if (lastSave !== undefined) {
+      this.lastSave = undefined;
+      lastSave.resolve(saving.then(({ committed }): Promise<SaveResult | null> => committed));
+    }
+    return { due: true, reason, pending: await saving };
+  }
+
+  /** Listens no more. */
+  dispose(): void {
+    for (const [signal, listener] of this.listeners) process.off(signal, listener);
+    this.listeners.clear();
+    this.preemption?.dispose();
+  }
+
+  private listen(directory: string): void {
+    const { signals = [], preemption } = this.trigger?.needs ?? {};
+    if (signals.length > 0 && !isMainThread) {
+      throw new HoldfastError('ERR_UNSUPPORTED', 'Signals reach the main thread only: use on.signal in a manager that is opened there.');
+    }
+    try {
+      for (const signal of signals) {
+        const listener = () => void this.signals.add(signal);
+        process.on(signal, listener);
+        this.listeners.set(signal, listener);
+      }
+      if (preemption !== undefined)
+        this.preemption = handlePreemption(this.saver, directory, { ...preemption, save: () => this.saveNext() });
+    } catch (cause) {
+      this.dispose();
+      if (cause instanceof HoldfastError) throw cause;
+      throw new HoldfastError('ERR_INVALID_ARGUMENT', `This process cannot listen to ${signals.join(', ')}: ${(cause as Error).message}.`, {
+        cause,
+      });
+    }
+  }
+
+  /** The save of the next step, when it is durable. */
+  private saveNext(): Promise<unknown> {
+    return new Promise((resolve) => {
+      this.lastSave = { resolve };
+    });
+  }
+}
+
+/** What decides which is best where nobody says is known only when metrics come. */
+const DEFAULT_MONITORS: readonly Monitor[] = [
+  { metric: 'val_loss', mode: 'min' },
+  { metric: 'loss', mode: 'min' },
+];
+
+function triggerOf({ trigger, saveBestOnly }: Settings): Trigger | undefined {
+  if (!saveBestOnly) return trigger;
+  return trigger === undefined ? on.improvement() : allOf(trigger, on.improvement());
+}
+
+function isSame(a: Monitor, b: Monitor): boolean {
+  return a.metric === b.metric && a.mode === b.mode && (a.minDelta ?? 0) === (b.minDelta ?? 0) && a.threshold === b.threshold;
+}
+
+function evaluate(request: StepRequest): AsyncSaveRequest {
+  const { tensors, optimizer, state, scheduler, rng, dataPosition, config, ...rest } = request;
+  const made: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries({ tensors, optimizer, state, scheduler, rng, dataPosition, config })) {
+    const given: unknown = typeof value === 'function' ? value() : value;
+    if (given !== undefined) made[key] = given;
+  }
+  return { ...rest, ...made } as AsyncSaveRequest;
+}
