@@ -9,7 +9,7 @@ import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { LOCK_NAME, TEMPORARY_PREFIX } from '../format/names.js';
 import { link, rename, statfs } from '../fs.js';
-import { exists, readSmallFile, removeFile, temporaryName, writeNewFile } from '../storage/local.js';
+import { exists, isWithoutHardLinks, readSmallFile, removeFile, temporaryName, writeNewFile } from '../storage/local.js';
 import { currentProcess, isAlive, type ProcessIdentity, parseIdentity } from './process-identity.js';
 
 const MAX_LOCK_BYTES = 64 * 1024;
@@ -122,10 +122,8 @@ async function tryCreate(file: string, identity: ProcessIdentity): Promise<boole
     const { code } = error as NodeJS.ErrnoException;
     // ENOENT: the holder, sweeping leftovers, took our file for one. So there is a holder.
     if (code === 'EEXIST' || code === 'ENOENT') return false;
-    // No hard links here (FAT, some network file systems): create the file itself, exclusively.
-    if (code === 'EPERM' || code === 'ENOTSUP' || code === 'EOPNOTSUPP' || code === 'ENOSYS' || code === 'EMLINK') {
-      return await createExclusively(file, bytes);
-    }
+    // Without hard links: create the file itself, exclusively.
+    if (isWithoutHardLinks(error as NodeJS.ErrnoException)) return await createExclusively(file, bytes);
     throw error;
   } finally {
     await removeFile(temporary);

@@ -28,7 +28,12 @@ const MAX_NAME_BYTES = 255;
  * manifest can point outside its directory or at a temporary file.
  */
 export function isFileName(name: string): boolean {
-  if (name.length === 0 || name.startsWith('.') || name === MANIFEST_NAME) return false;
+  return name !== MANIFEST_NAME && isVisibleBasename(name);
+}
+
+/** Whether `name` names one entry of a directory, whatever the system, that is neither hidden nor temporary. */
+export function isVisibleBasename(name: string): boolean {
+  if (name.length === 0 || name.startsWith('.')) return false;
   if (Buffer.byteLength(name) > MAX_NAME_BYTES || !isWellFormed(name)) return false;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused.
   return !/[/\\\u0000-\u001f\u007f-\u009f]/.test(name);

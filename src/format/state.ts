@@ -126,6 +126,11 @@ function walkObject(object: object, path: string, parents: object[]): void {
   if (Object.getOwnPropertySymbols(object).length > 0) refuse(path, 'an object with symbol keys');
   if (typeof (object as { toJSON?: unknown }).toJSON === 'function') refuse(path, 'an object with toJSON');
   for (const [key, child] of Object.entries(object)) {
-    walk(child, /^[A-Za-z_$][\w$]*$/.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`, parents);
+    walk(child, memberPath(path, key), parents);
   }
+}
+
+/** The path of an object's member, as JavaScript would write it. */
+export function memberPath(path: string, key: string): string {
+  return /^[A-Za-z_$][\w$]*$/.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`;
 }

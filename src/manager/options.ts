@@ -261,3 +261,6 @@ export function assertSignalAndListener({ signal, onProgress }: CallOptions): vo
     throw new HoldfastError('ERR_INVALID_ARGUMENT', 'onProgress must be a function.');
   }
 }
+
+/** The names of the options of `CheckpointManager.open`, for calls that pass them on. */
+export { KEYS as OPEN_OPTION_NAMES };

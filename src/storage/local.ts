@@ -1,7 +1,7 @@
 /** The file-system operations that a commit is made of, each durable or atomic as its name says. */
 import { constants, type Dirent } from 'node:fs';
 import path from 'node:path';
-import { lstat, mkdir, openSmall, readdir, removeAll, rename, stat, statfs, symlink, unlink } from '../fs.js';
+import { link, lstat, mkdir, openSmall, readdir, removeAll, rename, stat, statfs, symlink, unlink } from '../fs.js';
 import { randomHex } from '../system.js';
 
 const NOFOLLOW = constants.O_NOFOLLOW ?? 0;
@@ -76,6 +76,36 @@ export async function replaceFile(file: string, bytes: Uint8Array, temporaryPref
     const handle = await openSmall(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NOFOLLOW, 0o644);
     await handle.writeAll(bytes).finally(() => handle.close());
   });
+}
+
+/** Replaces a file in one step: a crash leaves the older one or the new one, whole. When it resolves, the new one survives power loss. */
+export async function replaceFileDurably(file: string, bytes: Uint8Array, temporaryPrefix: string): Promise<void> {
+  await replaceBy(file, temporaryPrefix, (temporary) => writeNewFile(temporary, bytes));
+  await syncDirectory(path.dirname(file));
+}
+
+/** Creates a file in one step, durably. False, and nothing is changed, if anything has that name. */
+export async function createFileDurably(file: string, bytes: Uint8Array, temporaryPrefix: string): Promise<boolean> {
+  const temporary = path.join(path.dirname(file), temporaryName(temporaryPrefix));
+  try {
+    await writeNewFile(temporary, bytes);
+    await link(temporary, file).catch((error: NodeJS.ErrnoException) => {
+      if (!isWithoutHardLinks(error)) throw error;
+      return writeNewFile(file, bytes);
+    });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    await removeFile(temporary).catch(() => {});
+  }
+  await syncDirectory(path.dirname(file));
+  return true;
+}
+
+/** Whether link(2) failed because there are no hard links here (FAT, some network file systems). */
+export function isWithoutHardLinks({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'EPERM' || code === 'ENOTSUP' || code === 'EOPNOTSUPP' || code === 'ENOSYS' || code === 'EMLINK';
 }
 
 /** Points the symbolic link `link` at the relative `target` in one step. */

@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
+import { EXPERIMENT } from './experiment-mutants.mjs';
 import { TYPESCRIPT } from './mutants.mjs';
 import { NATIVE } from './native-mutants.mjs';
 
@@ -33,7 +34,9 @@ const option = (name) => (args.includes(name) ? args[args.indexOf(name) + 1] : u
 const only = option('--only') ?? '';
 
 // Those that need the native build come first: the first lane alone can build it.
-const mutants = [...NATIVE.map((mutant) => ({ ...mutant, native: true })), ...TYPESCRIPT].filter(({ name }) => name.includes(only));
+const mutants = [...NATIVE.map((mutant) => ({ ...mutant, native: true })), ...TYPESCRIPT, ...EXPERIMENT].filter(({ name }) =>
+  name.includes(only),
+);
 
 if (args.includes('--help')) console.log(HELP);
 else if (args.includes('--list')) for (const { name } of mutants) console.log(name);

@@ -21,11 +21,12 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   catalog: ['errors', 'fs', 'system', 'format', 'engine', 'snapshot', 'storage', 'policy'],
   saver: ['errors', 'fs', 'system', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy'],
   manager: ['errors', 'version', 'fs', 'system', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy', 'saver'],
+  experiment: ['errors', 'version', 'fs', 'system', 'format', 'engine', 'storage', 'catalog', 'manager'],
   terminal: ['engine', 'saver', 'manager'],
   tfjs: ['errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'manager', 'index'],
   bench: ['terminal', 'errors', 'version', 'native', 'engine', 'storage', 'index'],
   cli: ['terminal', 'errors', 'version', 'native', 'format', 'engine', 'storage', 'catalog', 'policy', 'manager', 'bench', 'index'],
-  index: ['terminal', 'errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'saver', 'manager'],
+  index: ['terminal', 'errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'saver', 'manager', 'experiment'],
 };
 
 /** Folders whose functions are pure: they may not touch files, processes, clocks or the network. */
