@@ -78,6 +78,15 @@ describe('step', () => {
     expect(await train(second, range(20, 31))).toEqual([30]);
   });
 
+  test('a restore in the middle, to look at something, is no resume; going back to it is', async () => {
+    const manager = await openManager(freshDirectory(), { trigger: every.steps(10), keep: keep.all() });
+    expect(await train(manager, range(1, 35))).toEqual([10, 20, 30]);
+    await manager.restore({ step: 10 });
+    expect(await train(manager, range(36, 41))).toEqual([40]);
+    await manager.restore({ step: 20 });
+    expect(await train(manager, [25, 29, 31])).toEqual([31]);
+  });
+
   test('after a resume that nobody told of, as after one that was', async () => {
     const manager = await openManager(freshDirectory(), { trigger: every.steps(10), keep: keep.all() });
     expect(await train(manager, [...range(8, 12), ...range(8, 12)])).toEqual([10, 10]);

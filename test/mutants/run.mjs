@@ -7,6 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { EXPERIMENT } from './experiment-mutants.mjs';
+import { MANAGER } from './manager-mutants.mjs';
 import { TYPESCRIPT } from './mutants.mjs';
 import { NATIVE } from './native-mutants.mjs';
 
@@ -34,7 +35,7 @@ const option = (name) => (args.includes(name) ? args[args.indexOf(name) + 1] : u
 const only = option('--only') ?? '';
 
 // Those that need the native build come first: the first lane alone can build it.
-const mutants = [...NATIVE.map((mutant) => ({ ...mutant, native: true })), ...TYPESCRIPT, ...EXPERIMENT].filter(({ name }) =>
+const mutants = [...NATIVE.map((mutant) => ({ ...mutant, native: true })), ...TYPESCRIPT, ...EXPERIMENT, ...MANAGER].filter(({ name }) =>
   name.includes(only),
 );
 
