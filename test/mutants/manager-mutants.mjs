@@ -156,8 +156,8 @@ export const MANAGER = [
   {
     name: 'what has a tag stays',
     file: 'src/policy/retention.ts',
-    find: 'for (const entry of sorted) for (const tag of entry.tags ?? []) stay(entry, `tag ${tag}`);',
-    replace: '',
+    find: 'for (const tag of entry.tags ?? [])',
+    replace: 'for (const tag of [])',
     tests: NAMING,
   },
   {
