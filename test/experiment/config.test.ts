@@ -1,6 +1,7 @@
 /** The configuration in force, and that no older one is lost. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { changedPaths } from '../../src/experiment/config.js';
@@ -71,6 +72,9 @@ describe('config', () => {
       randomHex: (bytes) => randomBytes(bytes).toString('hex'),
       randomUuid: randomUUID,
       now: () => 0,
+      hostName: os.hostname,
+      processId: () => process.pid,
+      isRunning: () => true,
     });
     onTestFinished(() => replaceSystem());
     for (let lr = 0; lr < 4; lr++) await visit(root, { lr });

@@ -89,6 +89,13 @@ export class SimulatedFileSystem implements FileOperations {
   symlink = (target: string, file: string): Promise<void> =>
     this.at(file, 'symlink', (place, shown) => this.disk.symlink(place(false), target, shown));
 
+  readlink = (file: string): Promise<string> =>
+    this.at(file, 'readlink', (place, shown) => {
+      const node = there(place(false), 'readlink', shown);
+      if (node.kind !== 'link') throw systemError('EINVAL', 'readlink', shown);
+      return node.target;
+    });
+
   stat = (file: string): Promise<Stats> => this.at(file, 'stat', (place, shown) => this.statsOf(there(place(true), 'stat', shown)));
 
   lstat = (file: string): Promise<Stats> => this.at(file, 'lstat', (place, shown) => this.statsOf(there(place(false), 'lstat', shown)));

@@ -1,5 +1,6 @@
 /** What retention must leave, and which checkpoint is the best, written down a second time and independently. */
-import { keep, type RetentionRule } from '../../src/policy/retention.js';
+import { keep } from '../../src/policy/keep.js';
+import type { RetentionRule } from '../../src/policy/retention.js';
 import type { Attempt } from './attempt.js';
 import type { Random } from './prng.js';
 
@@ -56,7 +57,7 @@ export function mustStay(good: readonly Attempt[], policy: Policy): Set<Attempt>
 export function bestOf(good: readonly Attempt[], { metric, mode }: Policy): Attempt | undefined {
   const name = metric ?? (good.some(({ metrics }) => 'val_loss' in metrics) ? 'val_loss' : 'loss');
   const sign = mode === 'max' || (mode === 'auto' && name === 'accuracy') ? -1 : 1;
-  const rated = good.filter(({ metrics }) => name in metrics && !Number.isNaN(metrics[name]));
+  const rated = good.filter(({ metrics }) => Number.isFinite(metrics[name]));
   const least = Math.min(...rated.map(({ metrics }) => sign * (metrics[name] as number)));
   // -0 and 0 are equal to ===, and to Math.min they are not.
   const equals = rated.filter(({ metrics }) => sign * (metrics[name] as number) === least);

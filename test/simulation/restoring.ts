@@ -1,6 +1,5 @@
 /** What a restore must give, worked out from what was saved and what was done to it since. */
-import { HoldfastError } from '../../src/errors.js';
-import type { CheckpointManager } from '../../src/manager/manager.js';
+import { type ErrorCode, HoldfastError } from '../../src/errors.js';
 import type { Restored } from '../../src/manager/restore.js';
 import { type Attempt, bytesOf } from './attempt.js';
 import type { Ledger, Seen } from './ledger.js';
@@ -9,7 +8,7 @@ import { bestOf, type Policy } from './policy-model.js';
 /** A restore's end. */
 export type Restoration = { readonly restored: Restored | null } | { readonly error: unknown };
 
-export async function tryRestore(work: () => ReturnType<CheckpointManager['restore']>): Promise<Restoration> {
+export async function tryRestore(work: () => Promise<Restored | null>): Promise<Restoration> {
   return work().then(
     (restored) => ({ restored }),
     (error: unknown) => ({ error }),
@@ -23,21 +22,27 @@ export function newestFirst(seen: readonly Seen[]): Seen[] {
   return [...seen].sort((a, b) => (rank(a) === rank(b) ? (a.name < b.name ? 1 : -1) : rank(a) < rank(b) ? 1 : -1));
 }
 
+/** Training can go on from it, or nobody can tell: of weights only `latest` takes nothing. */
+function mayBeFull({ attempt }: Seen): boolean {
+  return attempt === undefined || attempt.harm === 'unreadable' || attempt.contents === 'full';
+}
+
 export class RestoreJudge {
   constructor(private readonly ledger: Ledger) {}
 
   /** A restore of the newest with nothing going on beside it. `faulty`: an operation of it may have failed. */
   latest(seen: readonly Seen[], outcome: Restoration, faulty: boolean): Attempt | undefined {
-    const order = newestFirst(seen);
+    const order = newestFirst(seen.filter(mayBeFull));
     const wanted = order.findIndex(({ attempt }) => attempt?.harm === 'none');
     if ('error' in outcome) {
-      this.judgeError(outcome.error, wanted >= 0 || order.length === 0, faulty, order);
+      const expected = order.length > 0 ? 'ERR_NO_GOOD_CHECKPOINT' : 'ERR_WEIGHTS_ONLY';
+      this.judgeError(outcome.error, wanted >= 0 || seen.length === 0, faulty, seen, expected);
       return undefined;
     }
     const { restored } = outcome;
     if (restored === null) {
-      if (order.length > 0)
-        this.ledger.report('FIRST_RUN', `null was restored although there are ${order.map(({ name }) => name).join(', ')}`);
+      if (seen.length > 0)
+        this.ledger.report('FIRST_RUN', `null was restored although there are ${seen.map(({ name }) => name).join(', ')}`);
       return undefined;
     }
     const found = this.bitExact(restored);
@@ -75,9 +80,11 @@ export class RestoreJudge {
 
   /** A restore beside a running writer: nothing older than what was there when it began. */
   beside(before: readonly Seen[], outcome: Restoration): void {
-    const whole = before.flatMap(({ attempt }) => (attempt?.harm === 'none' ? [attempt] : []));
+    const whole = before.filter(mayBeFull).flatMap(({ attempt }) => (attempt?.harm === 'none' ? [attempt] : []));
     if ('error' in outcome) {
-      this.judgeError(outcome.error, whole.length > 0, false, before);
+      const { code } = outcome.error as { readonly code?: unknown };
+      const expected = code === 'ERR_WEIGHTS_ONLY' && !before.some(mayBeFull) ? code : 'ERR_NO_GOOD_CHECKPOINT';
+      this.judgeError(outcome.error, whole.length > 0, false, before, expected);
       return;
     }
     const { restored } = outcome;
@@ -117,7 +124,13 @@ export class RestoreJudge {
     return attempt;
   }
 
-  private judgeError(error: unknown, unexpected: boolean, faulty: boolean, seen: readonly Seen[]): void {
+  private judgeError(
+    error: unknown,
+    unexpected: boolean,
+    faulty: boolean,
+    seen: readonly Seen[],
+    expected: ErrorCode = 'ERR_NO_GOOD_CHECKPOINT',
+  ): void {
     if (!(error instanceof HoldfastError) || error.code === 'ERR_INTERNAL') {
       this.ledger.report('DEFECT', `a restore rejected with ${String((error as Error).stack)}`);
     } else if (unexpected && !faulty) {
@@ -125,8 +138,8 @@ export class RestoreJudge {
         'RESTORE_FAILED',
         `${error.code}: ${error.message} (there are ${seen.map(({ name, attempt }) => `${name}: ${attempt?.harm}`).join(', ')})`,
       );
-    } else if (!faulty && error.code !== 'ERR_NO_GOOD_CHECKPOINT') {
-      this.ledger.report('RESTORE_FAILED', `where all are damaged, ${error.code} was said: ${error.message}`);
+    } else if (!faulty && error.code !== expected) {
+      this.ledger.report('RESTORE_FAILED', `where ${expected} was to be said, ${error.code} was said: ${error.message}`);
     }
   }
 }
