@@ -91,6 +91,21 @@ export class Ledger {
     return !isExcused;
   }
 
+  /** A save of this sequence was acknowledged: whatever had its name before that got it durably by that. */
+  acknowledged(sequence: number): void {
+    for (const each of this.attempts) {
+      if (each.sequence !== undefined && each.sequence < sequence && this.isThere(each)) each.expected = true;
+    }
+  }
+
+  /** Whether a writer has found it there, for all that is known; retention may have taken it meanwhile. */
+  wasThere(attempt: Attempt): boolean {
+    const { sequence, harm, retired, expected, outcome } = attempt;
+    if (sequence === undefined || harm === 'removed' || harm === 'lost' || retired) return false;
+    // What is underway, or was refused, has a name for a moment at most.
+    return expected || outcome === 'unknown' || this.isThere(attempt);
+  }
+
   /** Whether it has its name at this moment. */
   isThere(attempt: Attempt): boolean {
     const node = this.node?.entries.get(attempt.name ?? '');
@@ -104,12 +119,6 @@ export class Ledger {
       if (attempt.retired) this.report('RETENTION', `${attempt.name} was removed, and is there`);
       if (attempt.outcome === 'refused') this.report('UNWANTED', `${attempt.name} is there although its save was refused`);
     }
-    // Whatever had its name before a later save was acknowledged got it durably by that.
-    const durable = Math.max(
-      0,
-      ...this.attempts.filter(({ outcome }) => outcome === 'acknowledged').map(({ sequence }) => sequence as number),
-    );
-    for (const attempt of present) if ((attempt.sequence as number) < durable) attempt.expected = true;
     const good = [...present].filter(({ harm }) => harm === 'none' || harm === 'hidden');
     for (const attempt of this.attempts) {
       if (!attempt.expected || attempt.retired || attempt.harm === 'removed' || present.has(attempt)) continue;

@@ -83,11 +83,10 @@ export class Saves {
     this.say(`save ${attempt.id} acknowledged as ${name}, sequence ${sequence}`, more);
     const { ledger } = this;
     if (attempt.outcome === 'refused') ledger.report('FALSE_SUCCESS', `save ${attempt.id} was refused and acknowledged`);
-    const present = ledger.attempts.filter(
-      (each) => each !== attempt && each.harm !== 'removed' && !each.retired && (each.expected || ledger.isThere(each)),
-    );
+    const present = ledger.attempts.filter((each) => each !== attempt && ledger.wasThere(each));
     const highest = Math.max(0, ...present.filter(({ harm }) => harm !== 'unreadable').map((each) => each.sequence as number));
     if (sequence <= highest) ledger.report('SEQUENCE', `${name} got sequence ${sequence} although ${highest} was there`);
+    ledger.acknowledged(sequence);
     attempt.outcome = 'acknowledged';
     attempt.expected = true;
     attempt.name = name;
