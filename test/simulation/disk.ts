@@ -182,7 +182,8 @@ export class Disk {
     return directory;
   }
 
-  private touch(node: Node): void {
+  /** Its contents have changed now. */
+  touch(node: Node): void {
     node.modified = this.clock.stamp();
     node.changed = node.modified;
   }

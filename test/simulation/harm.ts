@@ -10,18 +10,20 @@ import type { Random } from './prng.js';
 export function doHarm(ledger: Ledger, disk: Disk, seen: readonly Seen[], random: Random): string {
   const directory = ledger.node as DirectoryNode;
   const text =
-    random.chance(0.35) || seen.length === 0 ? harmRegistry(directory, random) : harmCheckpoint(directory, random.pick(seen), random);
+    random.chance(0.35) || seen.length === 0
+      ? harmRegistry(directory, disk, random)
+      : harmCheckpoint(directory, disk, random.pick(seen), random);
   disk.recount();
   return text;
 }
 
-function harmCheckpoint(directory: DirectoryNode, { name, node, attempt }: Seen, random: Random): string {
+function harmCheckpoint(directory: DirectoryNode, disk: Disk, { name, node, attempt }: Seen, random: Random): string {
   if (attempt === undefined || attempt.harm !== 'none') return 'nothing';
   const [what, harm] = random.chance(0.1)
     ? removed(directory, name)
     : random.chance(0.4)
-      ? harmManifest(node, random)
-      : harmFile(node, random);
+      ? harmManifest(node, disk, random)
+      : harmFile(node, disk, random);
   attempt.harm = harm;
   return `${name}: ${what}`;
 }
@@ -31,7 +33,7 @@ function removed(directory: DirectoryNode, name: string): [string, Harm] {
   return ['removed by hand', 'removed'];
 }
 
-function harmManifest(node: DirectoryNode, random: Random): [string, Harm] {
+function harmManifest(node: DirectoryNode, disk: Disk, random: Random): [string, Harm] {
   const file = node.entries.get('manifest.json') as FileNode;
   const kind = random.pick(['flip', 'cut', 'version', 'remove'] as const);
   if (kind === 'remove') {
@@ -39,26 +41,32 @@ function harmManifest(node: DirectoryNode, random: Random): [string, Harm] {
     node.erase('manifest.json');
     return ['its manifest was removed', 'unreadable'];
   }
-  file.replace(kind === 'version' ? ofAnotherVersion(file.data) : spoil(file.data, kind, random));
+  // The times of the file tell of it. Of bits that rot by themselves they do not, and what was read of the file before is then believed until somebody reads it.
+  change(disk, file, kind === 'version' ? ofAnotherVersion(file.data) : spoil(file.data, kind, random));
   return [`its manifest: ${kind}`, 'unreadable'];
 }
 
-function harmFile(node: DirectoryNode, random: Random): [string, Harm] {
+function harmFile(node: DirectoryNode, disk: Disk, random: Random): [string, Harm] {
   const files = [...node.entries].filter(([name, entry]) => name !== 'manifest.json' && entry.kind === 'file' && entry.data.length > 0);
   const [name, file] = random.pick(files) as [string, FileNode];
   const kind = random.pick(['flip', 'flip', 'cut', 'remove'] as const);
   if (kind === 'remove') node.erase(name);
-  else file.replace(spoil(file.data, kind, random));
+  else change(disk, file, spoil(file.data, kind, random));
   return [`${name}: ${kind}`, kind === 'flip' ? 'hidden' : 'visible'];
 }
 
-function harmRegistry(directory: DirectoryNode, random: Random): string {
+function harmRegistry(directory: DirectoryNode, disk: Disk, random: Random): string {
   const file = directory.entries.get('registry.json');
   if (file?.kind !== 'file' || file.data.length === 0) return 'nothing';
   const kind = random.pick(['flip', 'cut', 'version', 'remove'] as const);
   if (kind === 'remove') directory.erase('registry.json');
-  else file.replace(kind === 'version' ? ofAnotherVersion(file.data) : spoil(file.data, kind, random));
+  else change(disk, file, kind === 'version' ? ofAnotherVersion(file.data) : spoil(file.data, kind, random));
   return `registry.json: ${kind}`;
+}
+
+function change(disk: Disk, file: FileNode, data: Uint8Array): void {
+  file.replace(data);
+  disk.touch(file);
 }
 
 function spoil(data: Uint8Array, kind: 'flip' | 'cut', random: Random): Uint8Array {
@@ -72,9 +80,9 @@ function spoil(data: Uint8Array, kind: 'flip' | 'cut', random: Random): Uint8Arr
 function ofAnotherVersion(data: Uint8Array): Uint8Array {
   try {
     const { crc32c: _, ...value } = JSON.parse(Buffer.from(data).toString('utf8')) as Record<string, unknown>;
-    return sealJson({ ...value, version: 2 });
+    return sealJson({ ...value, version: 9 });
   } catch {
     // A power loss has left something else of it.
-    return sealJson({ version: 2 });
+    return sealJson({ version: 9 });
   }
 }
