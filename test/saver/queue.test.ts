@@ -203,10 +203,12 @@ describe('SaveQueue', () => {
       { owner: queue, replaceable: false },
       () => {},
     );
+    // An error keeps the functions of its stack.
+    const failure = new HoldfastError('ERR_IO', 'failed');
     const [save, memory] = (() => {
       const tensor = new Float32Array(10);
       const work = async () => {
-        if (end === 'failed') throw new HoldfastError('ERR_IO', `failed with ${tensor.length}`);
+        if (end === 'failed' && tensor.length > 0) throw failure;
       };
       return [queue.add(work, { owner: queue, replaceable: true }, () => tensor.fill(0)), new WeakRef(tensor)] as const;
     })();
