@@ -55,8 +55,10 @@ const WATCHED = fc.record(
   },
   { requiredKeys: ['metric', 'mode'] },
 );
+const FINITE = VALUE.filter(Number.isFinite);
+const METRICS = fc.record({ loss: VALUE, val_loss: FINITE, acc: VALUE }, { requiredKeys: [] });
 const RECORD = fc.record(
-  { contents: fc.constantFrom('full' as const, 'weights' as const), metrics: fc.dictionary(METRIC, VALUE), monitor: WATCHED },
+  { contents: fc.constantFrom('full' as const, 'weights' as const), metrics: METRICS, monitor: WATCHED },
   { requiredKeys: ['contents', 'metrics'] },
 );
 
