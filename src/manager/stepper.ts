@@ -6,7 +6,7 @@ import type { BestTracker } from '../policy/best-tracker.js';
 import { allOf, on, type Trigger } from '../policy/trigger.js';
 import { monotonicMs } from '../system.js';
 import type { WriterCore } from './core.js';
-import type { Settings } from './options.js';
+import { count, type Settings } from './options.js';
 import { handlePreemption, type PreemptionHandle } from './preemption.js';
 import type { SaveResult } from './save.js';
 import type { AsyncSaveRequest } from './save-request.js';
@@ -30,8 +30,13 @@ export type StepResult =
   | { readonly due: true; readonly reason: string; readonly pending: PendingSave };
 
 const NOT_DUE: StepResult = Object.freeze({ due: false, reason: undefined, pending: undefined });
+interface Place {
+  readonly step: number;
+  readonly epoch: number;
+}
+
 /** Before the first step, so that step 0 can be reached. */
-const BEGINNING = Object.freeze({ step: -1, epoch: 0 });
+const BEGINNING: Place = Object.freeze({ step: -1, epoch: 0 });
 
 /** Of one manager. */
 export class Stepper {
@@ -40,8 +45,9 @@ export class Stepper {
   private preemption: PreemptionHandle | undefined;
   /** Waits for the save of the next step when the process is about to end. */
   private lastSave: { readonly resolve: (save: Promise<unknown>) => void } | undefined;
-  private previous: { readonly step: number; readonly epoch: number } = BEGINNING;
-  private current: { readonly step: number; readonly epoch: number } = BEGINNING;
+  private previous: Place = BEGINNING;
+  private current: Place = BEGINNING;
+  private restored: Place | undefined;
 
   private constructor(
     private readonly saver: Saver,
@@ -67,9 +73,9 @@ export class Stepper {
     return stepper;
   }
 
-  /** Training was resumed from there. */
-  resumeAt(step: number, epoch: number | null): void {
-    this.previous = this.current = { step, epoch: epoch ?? 0 };
+  /** A checkpoint of there was restored. Training may go on from it; or somebody only wanted to look at it. */
+  noteRestored(step: number, epoch: number | null): void {
+    this.restored = { step, epoch: epoch ?? 0 };
   }
 
   /** Why a save is due, or `undefined`. Asking again about the same step gives the same answer until something is saved. */
@@ -81,10 +87,11 @@ export class Stepper {
         'This manager does not know when to save: open it with a trigger, such as trigger: every.minutes(10), or use save.',
       );
     }
+    count('step', step, 0);
+    if (epoch !== undefined) count('epoch', epoch, 0);
     const now = { step, epoch: epoch ?? this.current.epoch };
     if (now.step !== this.current.step || now.epoch !== this.current.epoch) {
-      // Going back is a resume that nobody told us of.
-      this.previous = now.step < this.current.step ? { step: now.step - 1, epoch: Math.min(now.epoch, this.current.epoch) } : this.current;
+      this.previous = this.placeBefore(now);
       this.current = now;
     }
     return trigger.due({
@@ -108,6 +115,15 @@ export class Stepper {
       lastSave.resolve(saving.then(({ committed }): Promise<SaveResult | null> => committed));
     }
     return { due: true, reason, pending: await saving };
+  }
+
+  /** Where training came from: from the step before, or, at the beginning and where it goes back, from what was restored. */
+  private placeBefore(now: Place): Place {
+    const { current, restored } = this;
+    const resumed = restored !== undefined && restored.step <= now.step ? restored : undefined;
+    if (current === BEGINNING) return resumed ?? current;
+    if (now.step >= current.step) return current;
+    return resumed ?? { step: now.step - 1, epoch: Math.min(now.epoch, current.epoch) };
   }
 
   /** Listens no more. */
