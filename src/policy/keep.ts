@@ -3,7 +3,7 @@ import { HoldfastError } from '../errors.js';
 import { inferMode, type MetricMode, rankByValue } from './best.js';
 import { type Duration, formatDuration, toMilliseconds } from './duration.js';
 import type { PolicyEntry } from './entry.js';
-import type { RetentionRule } from './retention.js';
+import { askRule, type RetentionRule } from './retention.js';
 
 /** Which metric a rule is about. */
 export interface KeepBestOptions {
@@ -73,7 +73,7 @@ export const keep = Object.freeze({
     return {
       description: inner === 'keep.all()' ? `keep.maxBytes(${bytes})` : `keep.maxBytes(${bytes}, ${inner})`,
       keeps: (entries, context) => {
-        const wanted = new Set(within.flatMap((rule) => rule.keeps(entries, context)));
+        const wanted = new Set(within.flatMap((rule) => askRule(rule, entries, context)));
         return newestWithin(entries, wanted, context.staying, bytes);
       },
     };
