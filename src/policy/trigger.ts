@@ -1,6 +1,7 @@
 /** When a save is due: pure functions over where training is. */
 import { HoldfastError } from '../errors.js';
 import { improves, inferMode, type MetricMode, type Monitor, metricOf } from './best.js';
+import { assertKnown, toSteps } from './checks.js';
 import { type Duration, formatDuration, toMilliseconds } from './duration.js';
 
 /** Where training is, and what has been saved. */
@@ -85,10 +86,7 @@ export const every = Object.freeze({
 export const at = Object.freeze({
   /** When one of these steps was reached or passed since the last look. */
   steps(steps: Iterable<number>): Trigger {
-    const wanted = [...new Set(typeof steps === 'string' ? [] : steps)].sort((a, b) => a - b);
-    if (wanted.length === 0 || !wanted.every((step) => Number.isSafeInteger(step) && step >= 0)) {
-      throw new HoldfastError('ERR_INVALID_ARGUMENT', 'at.steps needs a list of steps, whole numbers of at least 0.');
-    }
+    const wanted = [...new Set(toSteps('at.steps', steps))].sort((a, b) => a - b);
     return {
       description: `at.steps(${wanted.join(', ')})`,
       due: ({ step, previous }) => {
@@ -131,7 +129,7 @@ export const on = Object.freeze({
   },
   /** At the next step behind one of these signals, such as SIGUSR1. */
   signal(...signals: NodeJS.Signals[]): Trigger {
-    if (signals.length === 0 || !signals.every((name) => /^SIG[A-Z0-9]+$/.test(name))) {
+    if (signals.length === 0 || !signals.every((name) => typeof name === 'string' && /^SIG[A-Z0-9]+$/.test(name))) {
       throw new HoldfastError('ERR_INVALID_ARGUMENT', 'on.signal needs the names of signals, such as "SIGUSR1".');
     }
     return {
@@ -148,6 +146,7 @@ export const on = Object.freeze({
    * `manager.onPreemption` says.
    */
   preemption(options: PreemptionNeeds = {}): Trigger {
+    assertKnown('on.preemption', options, ['signals', 'deadlineMs']);
     return {
       description: 'on.preemption()',
       due: ({ preempted }) => (preempted ? 'the process is about to end' : undefined),
@@ -209,7 +208,9 @@ function assertInterval(name: string, interval: number): void {
   throw new HoldfastError('ERR_INVALID_ARGUMENT', `${name} needs a whole number of at least 1, not ${String(interval)}.`);
 }
 
-function ownMonitor({ monitor, mode, minDelta, threshold }: ImprovementOptions): Monitor | undefined {
+function ownMonitor(options: ImprovementOptions): Monitor | undefined {
+  assertKnown('on.improvement', options, ['monitor', 'mode', 'minDelta', 'threshold']);
+  const { monitor, mode, minDelta, threshold } = options;
   if (monitor === undefined) {
     if (mode === undefined && minDelta === undefined && threshold === undefined) return undefined;
     throw new HoldfastError('ERR_INVALID_ARGUMENT', 'on.improvement needs a monitor with the rest: name the metric that it is about.');
