@@ -155,7 +155,7 @@ export const on = Object.freeze({
   },
 });
 
-/** Due when one of the triggers is. */
+/** Due when one of the triggers is. Throws `ERR_INVALID_ARGUMENT` unless they are triggers, and agree on what preemption is. */
 export function anyOf(...triggers: readonly Trigger[]): Trigger {
   const checked = checkTriggers('anyOf', triggers);
   return {
@@ -164,11 +164,11 @@ export function anyOf(...triggers: readonly Trigger[]): Trigger {
       const reasons = checked.map((trigger) => trigger.due(facts)).filter((reason) => reason !== undefined);
       return reasons.length === 0 ? undefined : reasons.join(', ');
     },
-    needs: mergeNeeds(checked),
+    needs: mergeNeeds('anyOf', checked),
   };
 }
 
-/** Due when all of the triggers are, at the same step. */
+/** Due when all of the triggers are, at the same step. Throws like {@link anyOf}. */
 export function allOf(...triggers: readonly Trigger[]): Trigger {
   const checked = checkTriggers('allOf', triggers);
   return {
@@ -177,7 +177,7 @@ export function allOf(...triggers: readonly Trigger[]): Trigger {
       const reasons = checked.map((trigger) => trigger.due(facts));
       return reasons.some((reason) => reason === undefined) ? undefined : reasons.join(', ');
     },
-    needs: mergeNeeds(checked),
+    needs: mergeNeeds('allOf', checked),
   };
 }
 
@@ -237,12 +237,19 @@ function describe(triggers: readonly Trigger[]): string {
   return triggers.map(({ description }) => description).join(', ');
 }
 
-function mergeNeeds(triggers: readonly Trigger[]): TriggerNeeds {
+function mergeNeeds(where: string, triggers: readonly Trigger[]): TriggerNeeds {
   const needs = triggers.map((trigger) => trigger.needs ?? {});
-  const preemption = needs.find((each) => each.preemption !== undefined)?.preemption;
+  const [preemption, ...others] = needs.flatMap((each) => (each.preemption === undefined ? [] : [each.preemption]));
+  if (preemption !== undefined && others.some((other) => spell(other) !== spell(preemption))) {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where} has on.preemption with different signals or deadlines: give it once.`);
+  }
   return {
     signals: [...new Set(needs.flatMap(({ signals = [] }) => signals))],
     monitors: needs.flatMap(({ monitors = [] }) => monitors),
     ...(preemption === undefined ? {} : { preemption }),
   };
+}
+
+function spell({ signals, deadlineMs }: PreemptionNeeds): string {
+  return JSON.stringify([signals, deadlineMs]);
 }
