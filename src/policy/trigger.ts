@@ -190,6 +190,9 @@ export function checkTriggers(where: string, triggers: readonly unknown[]): read
 }
 
 function everySoOften(name: string, amount: number, duration: Duration): Trigger {
+  if (!Number.isFinite(amount) || amount <= 0) {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `${name} needs a number above 0, not ${String(amount)}.`);
+  }
   const ms = toMilliseconds(name, duration);
   return {
     description: `${name}(${amount})`,
