@@ -49,7 +49,10 @@ export function decideRetention(
   const sorted = Object.freeze([...entries].sort((a, b) => a.sequence - b.sequence));
   const reasons = new Map<PolicyEntry, string[]>();
   const stay = (entry: PolicyEntry | undefined, reason: string) => {
-    if (entry !== undefined) reasons.set(entry, [...(reasons.get(entry) ?? []), reason]);
+    if (entry === undefined) return;
+    const known = reasons.get(entry);
+    if (known === undefined) reasons.set(entry, [reason]);
+    else if (!known.includes(reason)) known.push(reason);
   };
   stay(sorted.at(-1), 'newest');
   stay(
@@ -62,7 +65,7 @@ export function decideRetention(
   for (const rule of rules) {
     // A set of its own for each: what a caller's rule does to it must not reach the others.
     const context: RetentionContext = { now, monitor, staying: new Set(staying) };
-    for (const entry of new Set(askRule(rule, sorted, context))) stay(entry, rule.description);
+    for (const entry of askRule(rule, sorted, context)) stay(entry, rule.description);
   }
   return {
     kept: sorted.filter((entry) => reasons.has(entry)),
