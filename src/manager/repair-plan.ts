@@ -4,12 +4,13 @@ import { type CatalogEntry, isGood } from '../catalog/checkpoint.js';
 import { MOVING_LINKS, readLink } from '../catalog/links.js';
 import { RecordCache } from '../catalog/record-cache.js';
 import { readRegistry } from '../catalog/registry.js';
-import { isCheckpointDirectory, scanDirectory } from '../catalog/scan.js';
+import { scanDirectory } from '../catalog/scan.js';
 import { summarize } from '../catalog/summary.js';
 import { type VerifyOptions, verifyTarget } from '../catalog/verify.js';
-import { type ErrorCode, HoldfastError } from '../errors.js';
+import type { ErrorCode } from '../errors.js';
 import { QUARANTINE_NAME, REGISTRY_NAME, TEMPORARY_PREFIX } from '../format/names.js';
 import { exists, listDirectory } from '../storage/local.js';
+import { assertNoCheckpoint } from './assert-directory.js';
 
 /** One thing to mend. */
 export type RepairAction =
@@ -57,11 +58,7 @@ export async function planRepair(directory: string, options: RepairPlanOptions):
   const registry = await readRegistry(directory);
   const cache = new RecordCache(registry?.records);
   const entries = await scanDirectory(directory, cache);
-  if (entries.length === 0 && (await isCheckpointDirectory(directory))) {
-    throw new HoldfastError('ERR_INVALID_ARGUMENT', `${directory} is a checkpoint itself. Repair the directory that it is in.`, {
-      path: directory,
-    });
-  }
+  await assertNoCheckpoint(directory, entries.length, 'Repair');
   const problems = options.quick ? quickProblems(entries) : await allProblems(directory, entries, options);
   const { moved, left } = await chooseQuarantine(directory, entries, problems);
   const gone = new Set(moved.map(({ name }) => name));
