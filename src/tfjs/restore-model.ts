@@ -3,7 +3,7 @@ import type { LayersModel, Optimizer, Tensor } from '@tensorflow/tfjs';
 import type { CheckpointInfo } from '../catalog/checkpoint.js';
 import type { RestoredTensor } from '../catalog/tensor.js';
 import { HoldfastError, type SkippedCheckpoint } from '../errors.js';
-import type { Json } from '../format/state.js';
+import type { Json, RunState } from '../format/state.js';
 import type { CheckpointManager } from '../manager/manager.js';
 import type { CallOptions } from '../manager/options.js';
 import { assertKnown } from '../manager/options.js';
@@ -34,12 +34,19 @@ export interface RestoreModelOptions extends CallOptions {
 }
 
 /** What was restored into the model, and what else the checkpoint holds. */
-export interface RestoredModel {
+export interface RestoredModel extends RunState {
   readonly info: CheckpointInfo;
+  /** Global step. */
   readonly step: number;
-  /** Undefined where the save gave none. */
+  /** How many epochs were done; undefined where the save did not say. */
   readonly epoch: number | undefined;
+  /** Where to go on, as Keras's `initial_epoch`: the index of the first epoch that is not done; 0 where the save did not say. */
+  readonly initialEpoch: number;
   readonly metrics: Readonly<Record<string, number>>;
+  /** When it was committed. */
+  readonly createdAt: Date;
+  /** Versions of what wrote it. */
+  readonly software: Readonly<Record<string, string>>;
   /** What was given to `saveModel` as `state`; undefined where nothing was. */
   readonly state: Json | undefined;
   /** Damaged checkpoints that were passed over on the way, newest first. */
@@ -82,7 +89,7 @@ export function applyRestored(
   restored: Restored,
   options: Omit<RestoreModelOptions, keyof CallOptions>,
 ): RestoredModel {
-  const { info, skipped, state } = restored;
+  const { info } = restored;
   const extension = decodeExtension(restored.extensions[EXTENSION_NAME], info.name);
   const weights = namedWeights(model);
   const rename = renamer(extension, weights, options.match ?? 'name', info.name);
@@ -94,15 +101,14 @@ export function applyRestored(
   const mismatches: Mismatch[] = [...weightMismatches, ...(optimizer?.mismatches ?? [])];
   if (mismatches.length > 0) throw mismatchError(info.name, mismatches, hint(weightMismatches, stored, weights, extension, options));
   apply(weights, stored, optimizer);
-  return {
-    info,
-    step: info.step as number,
-    epoch: info.epoch ?? undefined,
-    metrics: info.metrics,
-    state,
-    skipped,
-    optimizerRestored: optimizer !== undefined,
-  };
+  return { ...aboutRun(restored), optimizerRestored: optimizer !== undefined };
+}
+
+/** All of a checkpoint but what went into the model. */
+function aboutRun(restored: Restored): Omit<RestoredModel, 'optimizerRestored'> {
+  const { info, step, epoch, initialEpoch, metrics, createdAt, software, state, skipped } = restored;
+  const { scheduler, rng, dataPosition, config } = restored;
+  return { ...{ info, step, epoch, initialEpoch, metrics, createdAt, software, state, skipped }, scheduler, rng, dataPosition, config };
 }
 
 /** All tensors are made before the first one takes its place. */
