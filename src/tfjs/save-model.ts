@@ -85,6 +85,8 @@ const KEYS = [
   'onProgress',
 ] as const satisfies readonly (keyof SaveModelOptions)[];
 
+export const SAVE_MODEL_ASYNC_KEYS = [...KEYS, 'whenBusy'] as const satisfies readonly (keyof SaveModelAsyncOptions)[];
+
 /** Options of {@link saveModelAsync}. */
 export interface SaveModelAsyncOptions extends SaveModelOptions {
   /** What to do when as many saves as the manager's `maxInFlight` are in flight. Default: as the manager was opened. */
@@ -125,7 +127,7 @@ export async function saveModel(manager: CheckpointManager, model: LayersModel, 
  */
 export async function saveModelAsync(manager: CheckpointManager, model: LayersModel, options: SaveModelAsyncOptions): Promise<PendingSave> {
   const started = performance.now();
-  assertKnown('saveModelAsync', options, [...KEYS, 'whenBusy']);
+  assertKnown('saveModelAsync', options, SAVE_MODEL_ASYNC_KEYS);
   const { request, capture } = captureModel(manager, model, options, started);
   const { whenBusy } = options;
   let pending: PendingSave | undefined;
@@ -138,13 +140,15 @@ export async function saveModelAsync(manager: CheckpointManager, model: LayersMo
   }
 }
 
-interface CapturedModel {
+/** A model at one moment, as `manager.save` takes it. */
+export interface CapturedModel {
   readonly request: SaveRequest;
   /** To be released if no save takes it over. */
   readonly capture: TensorCapture;
 }
 
-function captureModel(manager: CheckpointManager, model: LayersModel, given: SaveModelOptions, started: number): CapturedModel {
+/** Captures a model, synchronously. Throws `ERR_MODEL`, `ERR_INVALID_ARGUMENT`; nothing is held then. */
+export function captureModel(manager: CheckpointManager, model: LayersModel, given: SaveModelOptions, started: number): CapturedModel {
   const options = { ...given, includeOptimizer: given.includeOptimizer ?? (manager.contents === 'weights' ? false : undefined) };
   const { stable = true, hold = 'device' } = options;
   if (typeof stable !== 'boolean') throw new HoldfastError('ERR_INVALID_ARGUMENT', `stable must be true or false, not ${String(stable)}.`);
