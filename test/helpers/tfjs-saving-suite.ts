@@ -105,6 +105,25 @@ export function savingSuite({ tf, name: backendName, inJavaScript }: LoadedBacke
     expect(stateOf(fresh)).toEqual(stateOf(model));
   });
 
+  test('a weak restore into a model with another head takes what fits, and no tensor stays', async () => {
+    const { manager, model } = await trained();
+    await saveModel(manager, model, { step: BEFORE });
+    const target = tf.sequential({ layers: [...build().layers.slice(0, 3), tf.layers.dense({ name: 'head', units: OUTPUTS + 1 })] });
+    target.compile({ optimizer: tf.train.adam(0.5), loss: 'meanSquaredError' });
+    const [fresh, before] = [stateOf(target), alive(tf)];
+    const restored = await restoreModel(manager, target, 'latest', { mode: 'weak' });
+    expect(alive(tf)).toEqual(before);
+    expect(restored).toMatchObject({ optimizerRestored: false, match: { missing: [], extra: [], wrong: [{}, {}] } });
+    const { 'head/kernel': kernel, 'head/bias': bias } = fresh.weights;
+    expect(stateOf(target)).toEqual({ ...fresh, weights: { ...stateOf(model).weights, 'head/kernel': kernel, 'head/bias': bias } });
+    await rejection(
+      restoreModel(manager, tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1] })] }), 'latest', {
+        mode: 'weak',
+      }),
+      'ERR_MODEL_MISMATCH',
+    );
+  });
+
   test('from a callback of fit, after every batch, without waiting: each checkpoint is of its own step', async () => {
     const { manager, model } = await trained();
     const x = tf.tensor2d(numbers(32 * INPUTS, 1), [32, INPUTS]);
