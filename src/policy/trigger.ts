@@ -251,6 +251,7 @@ function mergeNeeds(where: string, triggers: readonly Trigger[]): TriggerNeeds {
   return {
     signals: [...new Set(needs.flatMap(({ signals = [] }) => signals))],
     monitors: needs.flatMap(({ monitors = [] }) => monitors),
+    ...(needs.some(({ best }) => best) ? { best: true } : {}),
     ...(preemption === undefined ? {} : { preemption }),
   };
 }
