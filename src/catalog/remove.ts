@@ -17,6 +17,9 @@ export async function discardTemporary(directory: string, temporary: string): Pr
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }
+  // It may have had a checkpoint's name for a moment, until that could not be made durable: without this a crash could bring the name back
+  // while some of its files are gone already. Where it fails, the next writer sweeps.
+  await syncDirectory(directory);
   await removeTree(grave);
   return true;
 }

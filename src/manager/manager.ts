@@ -270,7 +270,7 @@ export class CheckpointManager implements AsyncDisposable {
     assertTarget('restore', target);
     const { engine } = this;
     const restored = await restoreTarget(target, { ...this.targets(call.contents), engine, direct: this.settings.direct, ...call });
-    if (restored !== null) this.stepper?.resumeAt(restored.step, restored.info.epoch);
+    if (restored !== null) this.stepper?.noteRestored(restored.step, restored.info.epoch);
     return restored as Restored<State> | null;
   }
 

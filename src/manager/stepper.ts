@@ -36,8 +36,13 @@ export type StepResult =
   | { readonly due: true; readonly reason: string; readonly pending: PendingSave };
 
 const NOT_DUE: StepResult = Object.freeze({ due: false, reason: undefined, pending: undefined });
+interface Place {
+  readonly step: number;
+  readonly epoch: number;
+}
+
 /** Before the first step, so that step 0 can be reached. */
-const BEGINNING = Object.freeze({ step: -1, epoch: 0 });
+const BEGINNING: Place = Object.freeze({ step: -1, epoch: 0 });
 
 /** Of one manager. */
 export class Stepper {
@@ -46,8 +51,9 @@ export class Stepper {
   private preemption: PreemptionHandle | undefined;
   /** Waits for the save of the next step when the process is about to end. */
   private lastSave: { readonly resolve: (save: Promise<unknown>) => void } | undefined;
-  private previous: { readonly step: number; readonly epoch: number } = BEGINNING;
-  private current: { readonly step: number; readonly epoch: number } = BEGINNING;
+  private previous: Place = BEGINNING;
+  private current: Place = BEGINNING;
+  private restored: Place | undefined;
 
   private constructor(
     private readonly saver: Saver,
@@ -65,17 +71,18 @@ export class Stepper {
   static async create(saver: Saver, core: WriterCore, settings: Settings): Promise<Stepper> {
     const { monitor } = settings;
     const trigger = triggerOf(settings);
-    const monitors =
-      trigger === undefined ? [] : [...(monitor === undefined ? DEFAULT_MONITORS : [monitor]), ...(trigger.needs?.monitors ?? [])];
+    const { best = false, monitors: own = [] } = trigger?.needs ?? {};
+    const usual = monitor === undefined ? DEFAULT_MONITORS : [monitor];
+    const monitors = best ? [...usual, ...own] : own;
     const trackers = await Promise.all(monitors.map((each) => core.trackBest(each)));
     const stepper = new Stepper(saver, trigger, monitor, trackers);
     stepper.listen(core.directory);
     return stepper;
   }
 
-  /** Training was resumed from there. */
-  resumeAt(step: number, epoch: number | null): void {
-    this.previous = this.current = { step, epoch: epoch ?? 0 };
+  /** A checkpoint of there was restored. Training may go on from it; or somebody only wanted to look at it. */
+  noteRestored(step: number, epoch: number | null): void {
+    this.restored = { step, epoch: epoch ?? 0 };
   }
 
   /** Why a save is due, or `undefined`. Asking again about the same step gives the same answer until something is saved. */
@@ -92,8 +99,7 @@ export class Stepper {
     if (epoch !== undefined) count('epoch', epoch, 0);
     const now = { step, epoch: epoch ?? this.current.epoch };
     if (now.step !== this.current.step || now.epoch !== this.current.epoch) {
-      // Going back is a resume that nobody told us of.
-      this.previous = now.step < this.current.step ? { step: now.step - 1, epoch: Math.min(now.epoch, this.current.epoch) } : this.current;
+      this.previous = this.placeBefore(now);
       this.current = now;
     }
     return trigger.due({
@@ -119,6 +125,15 @@ export class Stepper {
       lastSave.resolve(saving.then(({ committed }): Promise<SaveResult | null> => committed));
     }
     return { due: true, reason, pending: await saving };
+  }
+
+  /** Where training came from: from the step before, or, at the beginning and where it goes back, from what was restored. */
+  private placeBefore(now: Place): Place {
+    const { current, restored } = this;
+    const resumed = restored !== undefined && restored.step <= now.step ? restored : undefined;
+    if (current === BEGINNING) return resumed ?? current;
+    if (now.step >= current.step) return current;
+    return resumed ?? { step: now.step - 1, epoch: Math.min(now.epoch, current.epoch) };
   }
 
   /** Listens no more. */
