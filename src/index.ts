@@ -63,7 +63,7 @@ export type { Restored, RestoreOptions, ReusedMemory } from './manager/restore.j
 export type { SaveResult, SaveSeconds } from './manager/save.js';
 export type { AsyncSaveRequest, Attachment, SaveRequest } from './manager/save-request.js';
 export type { PendingSave, SaveCounts } from './manager/saver.js';
-export type { Position, StepRequest, StepResult } from './manager/stepper.js';
+export type { OrFunctions, Position, StepContents, StepRequest, StepResult } from './manager/stepper.js';
 export type { RestoreTarget, WantedContents } from './manager/target.js';
 export type { WatchOptions } from './manager/watch.js';
 export type { MetricMode, Monitor } from './policy/best.js';
