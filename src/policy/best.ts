@@ -25,9 +25,12 @@ export function inferMode(metric: string): MetricMode {
   return LARGER_IS_BETTER.some((part) => metric.includes(part)) ? 'max' : 'min';
 }
 
-/** What is watched where nobody said: the validation loss, or the loss where there is none. */
+/**
+ * What is watched where nobody said: the validation loss, or the loss where there is none. One that is not finite is none: with it no
+ * checkpoint would be the best, and the one that was might go.
+ */
 export function defaultMonitor(entries: Iterable<Pick<PolicyEntry, 'metrics'>>): Monitor {
-  for (const { metrics } of entries) if (metrics['val_loss'] !== undefined) return { metric: 'val_loss', mode: 'min' };
+  for (const entry of entries) if (metricOf(entry, 'val_loss') !== undefined) return { metric: 'val_loss', mode: 'min' };
   return { metric: 'loss', mode: 'min' };
 }
 

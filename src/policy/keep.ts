@@ -1,9 +1,10 @@
 /** The rules for the `keep` option. */
 import { HoldfastError } from '../errors.js';
 import { inferMode, type MetricMode, rankByValue } from './best.js';
+import { assertKnown, toSteps } from './checks.js';
 import { type Duration, formatDuration, toMilliseconds } from './duration.js';
 import type { PolicyEntry } from './entry.js';
-import type { RetentionRule } from './retention.js';
+import { askRule, type RetentionRule } from './retention.js';
 
 /** Which metric a rule is about. */
 export interface KeepBestOptions {
@@ -45,10 +46,7 @@ export const keep = Object.freeze({
   },
   /** These steps; of several checkpoints of one step the latest. */
   steps(steps: Iterable<number>): RetentionRule {
-    const wanted = new Set(typeof steps === 'string' ? [] : steps);
-    if (wanted.size === 0 || ![...wanted].every((step) => Number.isSafeInteger(step) && step >= 0)) {
-      throw new HoldfastError('ERR_INVALID_ARGUMENT', 'keep.steps needs a list of steps, whole numbers of at least 0.');
-    }
+    const wanted = new Set(toSteps('keep.steps', steps));
     return {
       description: `keep.steps(${[...wanted].join(', ')})`,
       keeps: (entries) => perContents(entries, (some) => [...latestOfEachStep(some).values()].filter(({ step }) => wanted.has(step))),
@@ -73,7 +71,7 @@ export const keep = Object.freeze({
     return {
       description: inner === 'keep.all()' ? `keep.maxBytes(${bytes})` : `keep.maxBytes(${bytes}, ${inner})`,
       keeps: (entries, context) => {
-        const wanted = new Set(within.flatMap((rule) => rule.keeps(entries, context)));
+        const wanted = new Set(within.flatMap((rule) => askRule(rule, entries, context)));
         return newestWithin(entries, wanted, context.staying, bytes);
       },
     };
@@ -86,7 +84,8 @@ export const keep = Object.freeze({
 
 /** Rules as a list. Throws `ERR_INVALID_ARGUMENT` unless they are. */
 export function checkRules(where: string, value: unknown): readonly RetentionRule[] {
-  const rules = Array.isArray(value) ? (value as readonly RetentionRule[]) : [value as RetentionRule];
+  // A copy: what its owner puts into the list later was not checked.
+  const rules = Array.isArray(value) ? [...(value as readonly RetentionRule[])] : [value as RetentionRule];
   if (rules.length > 0 && rules.every((rule) => typeof rule?.keeps === 'function')) return rules;
   throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where} must be a rule such as keep.last(5), or a list of rules.`);
 }
@@ -143,7 +142,9 @@ function newestWithin(
   return chosen;
 }
 
-function checkMonitor({ monitor, mode }: KeepBestOptions) {
+function checkMonitor(options: KeepBestOptions) {
+  assertKnown('keep.best', options, ['monitor', 'mode']);
+  const { monitor, mode } = options;
   if (mode !== undefined && mode !== 'min' && mode !== 'max') throw refused('the mode of keep.best must be "min" or "max"', mode);
   if (monitor === undefined && mode === undefined) return undefined;
   if (typeof monitor !== 'string' || monitor === '') throw refused('keep.best needs the name of a metric as its monitor', monitor);

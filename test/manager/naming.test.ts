@@ -117,7 +117,37 @@ describe('tags', () => {
     expect(removed).toEqual(['checkpoint_step00000001', 'checkpoint_step00000002']);
   });
 
-  test.each(['latest', 'best', 'registry.json', '../x', 'a/b', '.hidden', '', 3])('%s cannot be one', async (tag) => {
+  test('are links, however they say where they point, and if it is into a checkpoint', async () => {
+    const directory = freshDirectory();
+    const alias = path.join(freshDirectory(), 'alias');
+    symlinkSync(directory, alias);
+    const manager = await openManager(directory, { keep: keep.last(1) });
+    const links = [
+      (name: string) => `./${name}`,
+      (name: string) => `../${path.basename(directory)}/${name}/`,
+      (name: string) => path.join(directory, name),
+      (name: string) => path.join(alias, name),
+      (name: string) => `${name}/model.safetensors`,
+      (name: string) => path.join(alias, name, 'model.safetensors'),
+    ];
+    for (const [i, link] of links.entries()) {
+      const { name } = await manager.save({ ...smallRequest(i), metrics: {} });
+      symlinkSync(link(name), path.join(directory, `tag${i}`));
+    }
+    // These say nothing about any checkpoint of this directory.
+    const { name } = await manager.save({ ...smallRequest(90), metrics: {} });
+    symlinkSync(path.join(path.dirname(alias), name), path.join(directory, 'elsewhere'));
+    symlinkSync('latest', path.join(directory, 'newest'));
+    symlinkSync('latest/model.safetensors', path.join(directory, 'weights'));
+    symlinkSync('/nowhere/at/all', path.join(directory, 'dangling'));
+    const { removed } = await manager.save({ ...smallRequest(91), metrics: {} });
+    expect(removed).toEqual([name]);
+    const listed = [];
+    for await (const { step, tags } of manager.list()) listed.push([step, tags]);
+    expect(listed).toEqual([...links.map((_, i) => [i, [`tag${i}`]]), [91, []]]);
+  });
+
+  test.each(['latest', 'best', 'registry.json', '../x', 'a/b', '.hidden', 'x.safetensors', '', 3])('%s cannot be one', async (tag) => {
     const manager = await openManager(freshDirectory());
     await rejection(manager.save({ ...smallRequest(1), tags: [tag as string] }), 'ERR_INVALID_NAME');
     await manager.save(smallRequest(1));

@@ -120,6 +120,9 @@ describe('what a program expects', () => {
     await rejection(manager.restore('latest', { expect: EXPECTED, tensors: ['x'] }), 'ERR_INVALID_ARGUMENT');
     await rejection(manager.restore('latest', { expect: { x: { dtype: 'float' as never, shape: [] } } }), 'ERR_INVALID_ARGUMENT');
     await rejection(manager.restore('latest', { expect: EXPECTED, mode: 'lax' as never }), 'ERR_INVALID_ARGUMENT');
+    for (const rename of [null, 'x', () => undefined, { 'dense/bias': 1 }]) {
+      await rejection(manager.restore('latest', { expect: EXPECTED, rename: rename as never }), 'ERR_INVALID_ARGUMENT');
+    }
     await rejection(manager.restore('latest', { contents: 'some' as never }), 'ERR_INVALID_ARGUMENT');
   });
 });

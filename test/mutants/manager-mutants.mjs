@@ -70,7 +70,7 @@ export const MANAGER = [
   {
     name: 'what does not fit is not loaded',
     file: 'src/format/match-tensors.ts',
-    find: 'if (!isAlike(wanted, found)) wrong.push',
+    find: 'if (!fits(wanted, found)) wrong.push',
     replace: 'if (name === undefined) wrong.push',
     tests: RECOVERY,
   },
