@@ -147,6 +147,29 @@ describe('tags', () => {
     expect(listed).toEqual([...links.map((_, i) => [i, [`tag${i}`]]), [91, []]]);
   });
 
+  test('a link is called by the name of what it points at, also by its path, and with its tags', async () => {
+    const directory = freshDirectory();
+    const manager = await openManager(directory);
+    await manager.save({ ...smallRequest(1), metrics: {}, tags: ['paper'] });
+    for (const target of ['paper', path.join(directory, 'latest'), path.join(directory, 'paper'), 'checkpoint_step00000001']) {
+      const restored = await manager.restore(target);
+      expect([restored?.info.name, restored?.info.tags]).toEqual(['checkpoint_step00000001', ['paper']]);
+    }
+    expect(await manager.tag('again', path.join(directory, 'latest'))).toBe('checkpoint_step00000001');
+    expect(readlinkSync(path.join(directory, 'again'))).toBe('checkpoint_step00000001');
+    symlinkSync(path.join(directory, 'checkpoint_step00000001'), path.join(directory, 'absolute'));
+    expect((await manager.restore('absolute'))?.info.tags).toEqual(['absolute', 'again', 'paper']);
+  });
+
+  test('nothing but a link is replaced by latest and best', async () => {
+    const directory = freshDirectory();
+    const manager = await openManager(directory);
+    writeFileSync(path.join(directory, 'latest'), 'precious');
+    const { warnings } = await manager.save(smallRequest(1));
+    expect(warnings.join()).toContain('latest');
+    expect(readFileSync(path.join(directory, 'latest'), 'utf8')).toBe('precious');
+  });
+
   test.each(['latest', 'best', 'registry.json', '../x', 'a/b', '.hidden', 'x.safetensors', '', 3])('%s cannot be one', async (tag) => {
     const manager = await openManager(freshDirectory());
     await rejection(manager.save({ ...smallRequest(1), tags: [tag as string] }), 'ERR_INVALID_NAME');
