@@ -21,7 +21,7 @@ export const POSITION_KEYS = ['step', 'epoch', 'metrics'] as const satisfies rea
 export type StepContents = Omit<AsyncSaveRequest, keyof Position>;
 
 /** What may be a function in a {@link StepRequest}: it is called only if a save is due, and its outcome captured at once. */
-type Costly = Pick<AsyncSaveRequest, 'tensors' | 'optimizer' | 'state' | 'scheduler' | 'rng' | 'dataPosition' | 'config'>;
+export type Costly = Pick<AsyncSaveRequest, 'tensors' | 'optimizer' | 'state' | 'scheduler' | 'rng' | 'dataPosition' | 'config'>;
 
 /** Each member, or a function that gives it. */
 export type OrFunctions<T> = { readonly [Key in keyof T]: T[Key] | (() => T[Key]) };
