@@ -16,10 +16,16 @@ export function listing(directory: string): Record<string, string> {
   return all;
 }
 
-/** The files below `directory` and what they hold, whatever their inodes and times. */
+/** Every entry below `directory` and what it holds, whatever its inode and times. */
 export function contents(directory: string): Record<string, string> {
-  const names = readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort();
-  return Object.fromEntries(names.map((name) => [name, contentsOf(path.join(directory, name))]));
+  const all: Record<string, string> = {};
+  const visit = (name: string) => {
+    const file = path.join(directory, name);
+    if (name !== '') all[name] = contentsOf(file);
+    if (lstatSync(file).isDirectory()) for (const entry of readdirSync(file).sort()) visit(path.join(name, entry));
+  };
+  visit('');
+  return all;
 }
 
 function contentsOf(file: string): string {
