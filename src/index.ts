@@ -5,12 +5,29 @@ export type { Problem, VerifyReport } from './catalog/verify.js';
 export type { DirectIo, EngineName } from './engine/contract.js';
 export type { Progress } from './engine/progress.js';
 export { ERROR_CODES, type ErrorCode, type ErrorDetails, HoldfastError, isHoldfastError, type SkippedCheckpoint } from './errors.js';
+export { Experiment, type ExperimentOptions, openExperiment } from './experiment/experiment.js';
+export type { History } from './experiment/history.js';
+export type {
+  ClosedRecord,
+  ConfigRecord,
+  LoggedRecord,
+  LogRecord,
+  LogValue,
+  RestoredRecord,
+  SavedRecord,
+  SaveFailedRecord,
+  StartedRecord,
+  TrainingRecord,
+} from './experiment/records.js';
+export type { JsonDifference } from './format/compare-json.js';
+export type { ValueDifference } from './format/compare-values.js';
 export type { Dtype, TensorArray } from './format/dtype.js';
 export type { TensorFilePlan, TensorRole } from './format/layout.js';
 export type { Contents } from './format/manifest.js';
 export type { TensorMatch, TensorShape } from './format/match-tensors.js';
 export type { TensorEntry } from './format/safetensors.js';
 export type { Json, RunState } from './format/state.js';
+export { type NameTemplate, type NameValues, parseNameTemplate } from './format/template.js';
 export type { CheckpointReader, ReadTensorOptions, StoredTensor } from './manager/checkpoint-reader.js';
 export {
   type Description,
@@ -21,6 +38,19 @@ export {
   type VerifyPathOptions,
   verifyPath,
 } from './manager/describe.js';
+export { type DiffOptions, diffPaths } from './manager/diff.js';
+export type {
+  AttachmentSum,
+  Both,
+  ChangedTensor,
+  DiffReport,
+  DiffSide,
+  DiffTensor,
+  LoneTensor,
+  MetadataDiff,
+  NamedDifference,
+  TensorsDiff,
+} from './manager/diff-report.js';
 export type { ManagerEvents, PreemptionReport } from './manager/events.js';
 export type { ExpectedTensors } from './manager/expectation.js';
 export { CheckpointManager, type CloseOptions } from './manager/manager.js';
@@ -33,7 +63,7 @@ export type { Restored, RestoreOptions, ReusedMemory } from './manager/restore.j
 export type { SaveResult, SaveSeconds } from './manager/save.js';
 export type { AsyncSaveRequest, Attachment, SaveRequest } from './manager/save-request.js';
 export type { PendingSave, SaveCounts } from './manager/saver.js';
-export type { Position, StepRequest, StepResult } from './manager/stepper.js';
+export type { OrFunctions, Position, StepContents, StepRequest, StepResult } from './manager/stepper.js';
 export type { RestoreTarget, WantedContents } from './manager/target.js';
 export type { WatchOptions } from './manager/watch.js';
 export type { MetricMode, Monitor } from './policy/best.js';

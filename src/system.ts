@@ -1,5 +1,6 @@
-/** What a process is given from outside beside files: the time, and chance. A test replaces them, so that what it has seen can be repeated. */
+/** What a process is given from outside beside files: the time, chance, and who it is. A test replaces them, so that what it has seen can be repeated. */
 import { randomBytes, randomUUID } from 'node:crypto';
+import os from 'node:os';
 
 export interface System {
   /** Milliseconds since 1970, by a clock that may be set back or forth at any moment. */
@@ -9,6 +10,11 @@ export interface System {
   /** So many random bytes, in hexadecimal digits. */
   randomHex(bytes: number): string;
   randomUuid(): string;
+  hostName(): string;
+  /** Of this process. */
+  processId(): number;
+  /** Whether there is a process of that number here. */
+  isRunning(pid: number): boolean;
 }
 
 const REAL: System = {
@@ -16,6 +22,17 @@ const REAL: System = {
   monotonicMs: () => performance.now(),
   randomHex: (bytes) => randomBytes(bytes).toString('hex'),
   randomUuid: () => randomUUID(),
+  hostName: () => os.hostname(),
+  processId: () => process.pid,
+  isRunning: (pid) => {
+    try {
+      process.kill(pid, 0);
+      return true;
+    } catch (error) {
+      // EPERM: it is there and belongs to somebody else.
+      return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+    }
+  },
 };
 
 let system = REAL;
@@ -29,3 +46,6 @@ export const now: System['now'] = () => system.now();
 export const monotonicMs: System['monotonicMs'] = () => system.monotonicMs();
 export const randomHex: System['randomHex'] = (bytes) => system.randomHex(bytes);
 export const randomUuid: System['randomUuid'] = () => system.randomUuid();
+export const hostName: System['hostName'] = () => system.hostName();
+export const processId: System['processId'] = () => system.processId();
+export const isRunning: System['isRunning'] = (pid) => system.isRunning(pid);

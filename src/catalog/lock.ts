@@ -13,7 +13,8 @@ import { exists, isWithoutHardLinks, readSmallFile, removeFile, temporaryName, w
 import { currentProcess, isAlive, type ProcessIdentity, parseIdentity } from './process-identity.js';
 
 const MAX_LOCK_BYTES = 64 * 1024;
-const TAKEOVER_NAME = `${LOCK_NAME}-takeover`;
+/** Guards a take-over. Whoever holds the lock sweeps it: one that is left belongs to somebody who died, or is about to see that he is late. */
+const TAKEOVER_NAME = `${TEMPORARY_PREFIX}lock-takeover`;
 
 /** File systems that one kernel mounts at a time: a holder from before a reboot is surely dead. */
 const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
@@ -126,8 +127,16 @@ async function tryCreate(file: string, identity: ProcessIdentity): Promise<boole
     if (isWithoutHardLinks(error as NodeJS.ErrnoException)) return await createExclusively(file, bytes);
     throw error;
   } finally {
-    await removeFile(temporary);
+    await leaveBehind(temporary);
   }
+}
+
+/**
+ * Removes a file that is not needed any more. One that cannot be removed is swept by the next writer; failing for its sake would leave a lock
+ * in place that nobody gives up.
+ */
+async function leaveBehind(file: string): Promise<void> {
+  await removeFile(file).catch(() => {});
 }
 
 async function createExclusively(file: string, bytes: Uint8Array): Promise<boolean> {
@@ -156,7 +165,7 @@ async function takeOver(file: string, identity: ProcessIdentity, engine: Engine)
     await bury(file, engine);
     if (!(await tryCreate(file, identity))) throw locked(file, await readHolder(file));
   } finally {
-    await removeFile(guard);
+    await leaveBehind(guard);
   }
 }
 

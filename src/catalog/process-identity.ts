@@ -1,6 +1,6 @@
 /** Who a process is, so that another one can tell whether it still lives. */
-import os from 'node:os';
 import { readText } from '../fs.js';
+import { hostName, isRunning, processId } from '../system.js';
 
 /** What a lock file holds. */
 export interface ProcessIdentity {
@@ -16,7 +16,8 @@ export interface ProcessIdentity {
 
 /** The identity of this process. */
 export async function currentProcess(token: string): Promise<ProcessIdentity> {
-  return { host: os.hostname(), bootId: await bootId(), pid: process.pid, startTime: (await statOf(process.pid)).startTime, token };
+  const pid = processId();
+  return { host: hostName(), bootId: await bootId(), pid, startTime: (await statOf(pid)).startTime, token };
 }
 
 async function bootId(): Promise<string> {
@@ -33,12 +34,7 @@ async function statOf(pid: number): Promise<{ state: string; startTime: string }
 
 /** What can be said about a process of this host and boot. */
 export async function isAlive({ pid, startTime: recorded }: ProcessIdentity): Promise<boolean> {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    // EPERM: it is there and belongs to somebody else.
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
-  }
+  if (!isRunning(pid)) return false;
   const { state, startTime } = await statOf(pid);
   // A zombie does nothing any more; it only waits for its parent, which in a container may never come.
   if (state === 'Z' || state === 'X') return false;

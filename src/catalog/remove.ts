@@ -17,7 +17,8 @@ export async function discardTemporary(directory: string, temporary: string): Pr
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }
-  await removeTree(grave);
+  // As a checkpoint's: it may have had the name of one for a moment, until that could not be made durable. Where it fails, the next writer sweeps.
+  await removeGraves(directory, [grave]);
   return true;
 }
 

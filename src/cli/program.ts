@@ -15,16 +15,7 @@ import { listenForInterrupt } from './interrupt.js';
 import { guardStreams } from './output.js';
 
 /** One per subcommand, in the order of the help. The modules are small: what does the work is loaded when it is wanted. */
-const COMMANDS = [
-  registerLs,
-  registerInspect,
-  registerVerify,
-  registerDiff,
-  registerPrune,
-  registerRepair,
-  registerBench,
-  registerDoctor,
-];
+const COMMANDS = [registerLs, registerInspect, registerVerify, registerDiff, registerPrune, registerRepair, registerBench, registerDoctor];
 
 const HELP = `
 Examples:

@@ -18,7 +18,7 @@ import type { Monitor } from '../policy/best.js';
 import { BestTracker } from '../policy/best-tracker.js';
 import { SaveQueue } from '../saver/queue.js';
 import { ArenaPool } from '../snapshot/arena.js';
-import { makeDirectories, syncDirectory } from '../storage/local.js';
+import { makeDirectories } from '../storage/local.js';
 import { randomUuid } from '../system.js';
 
 const cores = new Map<string, Promise<WriterCore>>();
@@ -139,11 +139,11 @@ export class WriterCore {
   }
 }
 
-/** Makes `directory` if need be, durably, and gives its real path. */
+/** Makes `directory` if need be, durably (a durable checkpoint in a lost directory is lost), and gives its real path. */
 export async function prepareDirectory(directory: string, readOnly: boolean): Promise<string> {
   const absolute = path.resolve(directory);
   try {
-    if (!readOnly) await makeDurably(absolute);
+    if (!readOnly) await makeDirectories(absolute);
     if (!(await stat(absolute)).isDirectory()) throw notADirectory(directory);
     return await realpath(absolute);
   } catch (error) {
@@ -151,27 +151,6 @@ export async function prepareDirectory(directory: string, readOnly: boolean): Pr
     if (code === 'EEXIST' || code === 'ENOTDIR') throw notADirectory(directory, error);
     if (code === 'ENOENT') throw new HoldfastError('ERR_NOT_FOUND', `${directory} does not exist.`, { path: absolute, cause: error });
     throw toHoldfastError(error, `open ${directory}`, { path: absolute });
-  }
-}
-
-/**
- * mkdir -p whose entries survive power loss: a durable checkpoint in a lost directory is lost. The directory's own
- * entry is synced even if it was there: whoever made it may have died before he came to it.
- */
-async function makeDurably(absolute: string): Promise<void> {
-  const first = await makeDirectories(absolute);
-  for (let made = absolute; ; made = path.dirname(made)) {
-    await syncParent(made);
-    if (first === undefined || made === first || path.dirname(made) === made) return;
-  }
-}
-
-async function syncParent(made: string): Promise<void> {
-  try {
-    await syncDirectory(path.dirname(made));
-  } catch (error) {
-    // A parent that may be passed through but not read cannot be opened, so not synced either.
-    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
   }
 }
 

@@ -1,6 +1,6 @@
 /** What two manifests say differently, and where two state documents differ. */
 import { compareJson } from '../format/compare-json.js';
-import type { Manifest } from '../format/manifest.js';
+import type { Manifest, ManifestMonitor } from '../format/manifest.js';
 import type { AttachmentSum, Both, MetadataDiff, NamedDifference } from './diff-report.js';
 import type { Side } from './diff-side.js';
 
@@ -15,7 +15,7 @@ export async function compareMetadata(a: Side, b: Side, signal: AbortSignal | un
     step: both(({ step }) => step),
     epoch: both(({ epoch = null }) => epoch),
     contents: both(({ contents }) => contents),
-    monitor: both(({ monitor = null }) => monitor),
+    monitor: both(watched),
     metrics: namedDifferences(ofA.metrics, ofB.metrics, isSameNumber),
     software: namedDifferences(ofA.software, ofB.software, (x, y) => x === y),
     state: await compareStates(a, b, signal),
@@ -25,9 +25,16 @@ export async function compareMetadata(a: Side, b: Side, signal: AbortSignal | un
 
 /** Whether all is equal that counts. */
 export function isSame({ step, epoch, contents, monitor, metrics, state, attachments }: MetadataDiff): boolean {
-  const sameMonitor = monitor.a?.metric === monitor.b?.metric && monitor.a?.mode === monitor.b?.mode;
+  const sameMonitor = (['metric', 'mode', 'minDelta', 'threshold'] as const).every((key) => monitor.a?.[key] === monitor.b?.[key]);
   const sameNumbers = step.a === step.b && epoch.a === epoch.b && contents.a === contents.b;
   return sameNumbers && sameMonitor && metrics.length + state.differences.length + attachments.length === 0;
+}
+
+/** What was watched; whether the checkpoint became the best is about its neighbours. */
+function watched({ monitor }: Manifest): ManifestMonitor | null {
+  if (monitor === undefined) return null;
+  const { improved: _, ...rest } = monitor;
+  return rest;
 }
 
 /** NaN equals NaN, and 0 equals −0, as in tensors. */

@@ -35,7 +35,7 @@ import { type Restored, type RestoreOptions, resolveRestoreOptions, restoreTarge
 import type { SaveResult } from './save.js';
 import type { AsyncSaveRequest, SaveRequest } from './save-request.js';
 import { type PendingSave, type SaveCounts, Saver } from './saver.js';
-import { type Position, Stepper, type StepRequest, type StepResult } from './stepper.js';
+import { makeRequest, POSITION_KEYS, type Position, type StepContents, Stepper, type StepRequest, type StepResult } from './stepper.js';
 import { isRestoreTarget, type RestoreTarget, resolveCheckpoint, type TargetContext, type WantedContents, withTarget } from './target.js';
 import { checkWatchOptions, type WatchOptions, watchCommits } from './watch.js';
 
@@ -124,15 +124,22 @@ export class CheckpointManager implements AsyncDisposable {
    * Call it behind every step or epoch; what is costly to make may be functions, which are called only when a save is due. Throws
    * `ERR_INVALID_ARGUMENT` where there is no trigger.
    */
-  async step(request: StepRequest): Promise<StepResult> {
+  async step(request: StepRequest): Promise<StepResult>;
+  /** The same with a function that makes all that is saved: it is called only when a save is due, and its outcome captured at once. */
+  async step(position: Position, make: () => StepContents): Promise<StepResult>;
+  async step(request: StepRequest | Position, make?: () => StepContents): Promise<StepResult> {
     this.writer();
-    return (this.stepper as Stepper).step(request);
+    const stepper = this.stepper as Stepper;
+    if (make === undefined) return stepper.step(request, () => makeRequest(request as StepRequest));
+    assertKnown('step', request, POSITION_KEYS);
+    if (typeof make !== 'function') throw new HoldfastError('ERR_INVALID_ARGUMENT', 'step takes a function that makes what is saved.');
+    return stepper.step(request, make);
   }
 
   /** Why the trigger wants a save now, or `undefined`: for those who save by other means, such as `saveModelAsync`. */
   shouldSave(position: Position): string | undefined {
     this.writer();
-    assertKnown('shouldSave', position, ['step', 'epoch', 'metrics']);
+    assertKnown('shouldSave', position, POSITION_KEYS);
     return (this.stepper as Stepper).look(position);
   }
 
@@ -263,7 +270,7 @@ export class CheckpointManager implements AsyncDisposable {
     assertTarget('restore', target);
     const { engine } = this;
     const restored = await restoreTarget(target, { ...this.targets(call.contents), engine, direct: this.settings.direct, ...call });
-    if (restored !== null) this.stepper?.resumeAt(restored.step, restored.info.epoch);
+    if (restored !== null) this.stepper?.noteRestored(restored.step, restored.info.epoch);
     return restored as Restored<State> | null;
   }
 

@@ -6,7 +6,7 @@ import type { BestTracker } from '../policy/best-tracker.js';
 import { allOf, on, type Trigger } from '../policy/trigger.js';
 import { monotonicMs } from '../system.js';
 import type { WriterCore } from './core.js';
-import type { Settings } from './options.js';
+import { count, type Settings } from './options.js';
 import { handlePreemption, type PreemptionHandle } from './preemption.js';
 import type { SaveResult } from './save.js';
 import type { AsyncSaveRequest } from './save-request.js';
@@ -15,10 +15,16 @@ import type { PendingSave, Saver } from './saver.js';
 /** Where training is: what `shouldSave` looks at. */
 export type Position = Pick<AsyncSaveRequest, 'step' | 'epoch' | 'metrics'>;
 
+export const POSITION_KEYS = ['step', 'epoch', 'metrics'] as const satisfies readonly (keyof Position)[];
+
+/** All of a save but where training is. */
+export type StepContents = Omit<AsyncSaveRequest, keyof Position>;
+
 /** What may be a function in a {@link StepRequest}: it is called only if a save is due, and its outcome captured at once. */
 type Costly = Pick<AsyncSaveRequest, 'tensors' | 'optimizer' | 'state' | 'scheduler' | 'rng' | 'dataPosition' | 'config'>;
 
-type OrFunctions<T> = { readonly [Key in keyof T]: T[Key] | (() => T[Key]) };
+/** Each member, or a function that gives it. */
+export type OrFunctions<T> = { readonly [Key in keyof T]: T[Key] | (() => T[Key]) };
 
 /** One step. What is costly to make may be a function. */
 export type StepRequest = Omit<AsyncSaveRequest, keyof Costly> & OrFunctions<Costly>;
@@ -30,8 +36,13 @@ export type StepResult =
   | { readonly due: true; readonly reason: string; readonly pending: PendingSave };
 
 const NOT_DUE: StepResult = Object.freeze({ due: false, reason: undefined, pending: undefined });
+interface Place {
+  readonly step: number;
+  readonly epoch: number;
+}
+
 /** Before the first step, so that step 0 can be reached. */
-const BEGINNING = Object.freeze({ step: -1, epoch: 0 });
+const BEGINNING: Place = Object.freeze({ step: -1, epoch: 0 });
 
 /** Of one manager. */
 export class Stepper {
@@ -40,8 +51,9 @@ export class Stepper {
   private preemption: PreemptionHandle | undefined;
   /** Waits for the save of the next step when the process is about to end. */
   private lastSave: { readonly resolve: (save: Promise<unknown>) => void } | undefined;
-  private previous: { readonly step: number; readonly epoch: number } = BEGINNING;
-  private current: { readonly step: number; readonly epoch: number } = BEGINNING;
+  private previous: Place = BEGINNING;
+  private current: Place = BEGINNING;
+  private restored: Place | undefined;
 
   private constructor(
     private readonly saver: Saver,
@@ -59,17 +71,18 @@ export class Stepper {
   static async create(saver: Saver, core: WriterCore, settings: Settings): Promise<Stepper> {
     const { monitor } = settings;
     const trigger = triggerOf(settings);
-    const monitors =
-      trigger === undefined ? [] : [...(monitor === undefined ? DEFAULT_MONITORS : [monitor]), ...(trigger.needs?.monitors ?? [])];
+    const { best = false, monitors: own = [] } = trigger?.needs ?? {};
+    const usual = monitor === undefined ? DEFAULT_MONITORS : [monitor];
+    const monitors = best ? [...usual, ...own] : own;
     const trackers = await Promise.all(monitors.map((each) => core.trackBest(each)));
     const stepper = new Stepper(saver, trigger, monitor, trackers);
     stepper.listen(core.directory);
     return stepper;
   }
 
-  /** Training was resumed from there. */
-  resumeAt(step: number, epoch: number | null): void {
-    this.previous = this.current = { step, epoch: epoch ?? 0 };
+  /** A checkpoint of there was restored. Training may go on from it; or somebody only wanted to look at it. */
+  noteRestored(step: number, epoch: number | null): void {
+    this.restored = { step, epoch: epoch ?? 0 };
   }
 
   /** Why a save is due, or `undefined`. Asking again about the same step gives the same answer until something is saved. */
@@ -81,10 +94,12 @@ export class Stepper {
         'This manager does not know when to save: open it with a trigger, such as trigger: every.minutes(10), or use save.',
       );
     }
+    // A step that is none would never be due, and nobody would hear of it.
+    count('step', step, 0);
+    if (epoch !== undefined) count('epoch', epoch, 0);
     const now = { step, epoch: epoch ?? this.current.epoch };
     if (now.step !== this.current.step || now.epoch !== this.current.epoch) {
-      // Going back is a resume that nobody told us of.
-      this.previous = now.step < this.current.step ? { step: now.step - 1, epoch: Math.min(now.epoch, this.current.epoch) } : this.current;
+      this.previous = this.placeBefore(now);
       this.current = now;
     }
     return trigger.due({
@@ -96,18 +111,29 @@ export class Stepper {
     });
   }
 
-  /** Saves if that is due. What is costly to make is asked for only then. */
-  async step(request: StepRequest): Promise<StepResult> {
-    const reason = this.look(request);
+  /** Saves what `make` gives if a save is due; it is called only then, and at once. */
+  async step({ step, epoch, metrics }: Position, make: () => StepContents): Promise<StepResult> {
+    const reason = this.look({ step, epoch, metrics });
     if (reason === undefined) return NOT_DUE;
     const { lastSave } = this;
     // A last save must not be left out because others are in flight.
-    const saving = this.saver.saveAsync({ ...evaluate(request), ...(lastSave === undefined ? {} : { whenBusy: 'wait' }) });
+    const forced = lastSave === undefined ? {} : { whenBusy: 'wait' as const };
+    // What was looked at is what is saved.
+    const saving = this.saver.saveAsync({ ...make(), step, epoch, metrics, ...forced });
     if (lastSave !== undefined) {
       this.lastSave = undefined;
       lastSave.resolve(saving.then(({ committed }): Promise<SaveResult | null> => committed));
     }
     return { due: true, reason, pending: await saving };
+  }
+
+  /** Where training came from: from the step before, or, at the beginning and where it goes back, from what was restored. */
+  private placeBefore(now: Place): Place {
+    const { current, restored } = this;
+    const resumed = restored !== undefined && restored.step <= now.step ? restored : undefined;
+    if (current === BEGINNING) return resumed ?? current;
+    if (now.step >= current.step) return current;
+    return resumed ?? { step: now.step - 1, epoch: Math.min(now.epoch, current.epoch) };
   }
 
   /** Listens no more. */
@@ -162,12 +188,22 @@ function isSame(a: Monitor, b: Monitor): boolean {
   return a.metric === b.metric && a.mode === b.mode && (a.minDelta ?? 0) === (b.minDelta ?? 0) && a.threshold === b.threshold;
 }
 
-function evaluate(request: StepRequest): AsyncSaveRequest {
-  const { tensors, optimizer, state, scheduler, rng, dataPosition, config, ...rest } = request;
-  const made: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries({ tensors, optimizer, state, scheduler, rng, dataPosition, config })) {
-    const given: unknown = typeof value === 'function' ? value() : value;
-    if (given !== undefined) made[key] = given;
+const COSTLY = ['tensors', 'optimizer', 'state', 'scheduler', 'rng', 'dataPosition', 'config'] as const satisfies readonly (keyof Costly)[];
+
+/** The request of a step, with its functions called. */
+export function makeRequest(request: StepRequest): AsyncSaveRequest {
+  return callFunctions<Costly, StepRequest>(request, COSTLY) as AsyncSaveRequest;
+}
+
+/** `given`, with what they give in the place of those of its `members` that are functions. */
+export function callFunctions<T extends object, Given extends OrFunctions<T>>(
+  given: Given,
+  members: readonly (keyof T)[],
+): Omit<Given, keyof T> & T {
+  const called: Record<PropertyKey, unknown> = { ...given };
+  for (const member of members) {
+    const value = called[member];
+    if (typeof value === 'function') called[member] = value();
   }
-  return { ...rest, ...made } as AsyncSaveRequest;
+  return called as Omit<Given, keyof T> & T;
 }

@@ -31,6 +31,8 @@ export interface TriggerNeeds {
   readonly signals?: readonly NodeJS.Signals[];
   /** To be told of preemption, and how. */
   readonly preemption?: PreemptionNeeds;
+  /** Whether it asks for the best value of what the manager watches. */
+  readonly best?: boolean;
   /** Metrics of its own whose best value it asks for. */
   readonly monitors?: readonly Monitor[];
 }
@@ -124,7 +126,7 @@ export const on = Object.freeze({
         const from = best ?? monitor.threshold;
         return from === undefined ? `${monitor.metric} is ${value}, the first` : `${monitor.metric} improved from ${from} to ${value}`;
       },
-      ...(own === undefined ? {} : { needs: { monitors: [own] } }),
+      needs: own === undefined ? { best: true } : { monitors: [own] },
     };
   },
   /** At the next step behind one of these signals, such as SIGUSR1. */
@@ -249,6 +251,7 @@ function mergeNeeds(where: string, triggers: readonly Trigger[]): TriggerNeeds {
   return {
     signals: [...new Set(needs.flatMap(({ signals = [] }) => signals))],
     monitors: needs.flatMap(({ monitors = [] }) => monitors),
+    ...(needs.some(({ best }) => best) ? { best: true } : {}),
     ...(preemption === undefined ? {} : { preemption }),
   };
 }

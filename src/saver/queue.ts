@@ -31,10 +31,10 @@ export class QueuedSave<T> implements Queued {
 
   constructor(
     private readonly queue: SaveQueue,
-    private readonly work: SaveWork<T>,
+    private work: SaveWork<T> | undefined,
     readonly origin: Origin,
     /** Called if it never runs. */
-    private readonly dropped: () => void,
+    private dropped: (() => void) | undefined,
   ) {
     this.outcome = new Promise<T>((resolve, reject) => {
       this.resolve = resolve;
@@ -62,16 +62,17 @@ export class QueuedSave<T> implements Queued {
     if (this.state === 'settled') return;
     this.stop.abort(reason);
     if (this.state === 'running') return;
+    const { dropped } = this;
     this.settle();
     this.reject(reason);
-    this.dropped();
+    dropped?.();
   }
 
   /** Runs the work; the queue's business. */
   async run(): Promise<void> {
     this.state = 'running';
     try {
-      const value = await this.work(this.stop.signal);
+      const value = await (this.work as SaveWork<T>)(this.stop.signal);
       this.settle();
       this.resolve(value);
     } catch (error) {
@@ -80,9 +81,14 @@ export class QueuedSave<T> implements Queued {
     }
   }
 
-  /** Whoever hears of the outcome finds it out of the queue already: a next save is not left out on its account. */
+  /**
+   * Whoever hears of the outcome finds it out of the queue already: a next save is not left out on its account. Whoever keeps the pending save
+   * keeps nothing of what was saved alive.
+   */
   private settle(): void {
     this.state = 'settled';
+    this.work = undefined;
+    this.dropped = undefined;
     this.queue.remove(this);
   }
 }

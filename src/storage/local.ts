@@ -13,27 +13,39 @@ export function temporaryName(prefix: string): string {
 }
 
 /**
- * Creates `directory` and what is missing above it; gives the topmost one that it made, if any. Not
- * mkdir's own `recursive`, which on a read-only file system reports success or ENOENT.
+ * Creates `directory` and what is missing above it, durably. A directory's own entry is synced before another is made in it, also if it was
+ * there already: whoever made it may have died, or failed, before he came to it. Not mkdir's own `recursive`, which on a
+ * read-only file system reports success or ENOENT.
  */
-export async function makeDirectories(directory: string): Promise<string | undefined> {
+export async function makeDirectories(directory: string): Promise<void> {
+  let parentIsDurable = true;
   try {
     await makeDirectory(directory);
-    return directory;
+    parentIsDurable = false;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' && path.dirname(directory) !== directory) {
-      const first = await makeDirectories(path.dirname(directory));
+      await makeDirectories(path.dirname(directory));
       // Not by recursion: where mkdir says ENOENT although the parent is there, that would never end.
       await makeDirectory(directory).catch((second: NodeJS.ErrnoException) => {
         if (second.code !== 'EEXIST') throw second;
       });
-      return first ?? directory;
+    } else {
+      // Some systems say EROFS or EACCES rather than EEXIST for a directory that is there.
+      const found = await stat(directory).catch(() => undefined);
+      if (!found?.isDirectory()) throw error;
     }
-    // Some systems say EROFS or EACCES rather than EEXIST for a directory that is there.
-    const found = await stat(directory).catch(() => undefined);
-    if (found?.isDirectory()) return undefined;
-    throw error;
+  }
+  if (!parentIsDurable) await syncParent(path.dirname(directory));
+  await syncParent(directory);
+}
+
+async function syncParent(directory: string): Promise<void> {
+  try {
+    await syncDirectory(path.dirname(directory));
+  } catch (error) {
+    // A parent that may be passed through but not read cannot be opened, so not synced either.
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
   }
 }
 

@@ -156,7 +156,7 @@ describe.each(ENGINES)('the lock, %s engine', (engine) => {
 
 test.each([
   ['a dead holder', ['.lock']],
-  ['a dead holder, and one that died while taking over', ['.lock', '.lock-takeover']],
+  ['a dead holder, and one that died while taking over', ['.lock', '.tmp-lock-takeover']],
 ])('of several processes that open one directory at once after %s, one gets it', async (_, locks) => {
   const directory = freshDirectory();
   const script = `

@@ -99,10 +99,12 @@ describe.skipIf(!canTrace).each(ENGINES)('the commit, %s engine, as the kernel s
     };
     const synced = (file: string, after: number) => at(`fsync of ${file}`, (call) => call.name === 'fsync' && call.path === file, after);
 
-    // The new directories themselves.
-    const made = at('mkdir', ({ name, path: p }) => name === 'mkdir' && p === base);
+    // The new directories themselves, each durable before the next is made in it.
+    const parentMade = at('mkdir of the parent', ({ name, path: p }) => name === 'mkdir' && p === 'new');
+    const made = at('mkdir', ({ name, path: p }) => name === 'mkdir' && p === base, parentMade);
+    expect(synced('', parentMade)).toBeLessThan(made);
     const committed = at('the first rename', ({ name, to }) => name === 'rename' && to === `${base}/${name1}`);
-    for (const parent of ['', 'new']) expect(synced(parent, made)).toBeLessThan(committed);
+    expect(synced('new', made)).toBeLessThan(committed);
 
     // Both saves.
     let start = made;

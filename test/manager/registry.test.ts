@@ -50,6 +50,7 @@ const HARM: [string, (file: string, directory: string) => void][] = [
       writeFileSync(file, bytes);
     },
   ],
+  ['changed by hand', (file) => writeFileSync(file, readFileSync(file, 'utf8').replace('"highestSequence":3', '"highestSequence":9'))],
   ['of a later version', (_, directory) => write(directory, { ...read(directory), version: 3, highestSequence: 1000, checkpoints: [] })],
   ['of another program', (file) => writeFileSync(file, sealJson({ format: 'something else', version: 2 }))],
   [

@@ -63,9 +63,9 @@ export const TYPESCRIPT = [
   },
   {
     name: 'fsync after a new directory was made',
-    file: 'src/manager/core.ts',
-    find: '    await syncParent(made);',
-    replace: '',
+    file: 'src/storage/local.ts',
+    find: '  await syncParent(directory);\n}',
+    replace: '}',
     tests: PROTOCOL,
   },
   {
@@ -122,8 +122,8 @@ export const TYPESCRIPT = [
   {
     name: 'the look at free space',
     file: 'src/catalog/persist.ts',
-    find: 'if (free === undefined || free >= bytes + SPARE_BYTES) return;',
-    replace: 'return;',
+    find: 'if (free === undefined || free >= bytes + SPARE_BYTES) return undefined;',
+    replace: 'return undefined;',
     tests: PLACES,
   },
   // ── the lock
@@ -346,8 +346,8 @@ export const TYPESCRIPT = [
   {
     name: 'a damaged only checkpoint is no first run',
     file: 'src/manager/target.ts',
-    find: '  if (entries.length === 0) return undefined;',
-    replace: "  if (!entries.some(({ info }) => info.status === 'good')) return undefined;",
+    find: "if (entries.length === 0 && typeof target === 'string') return null;",
+    replace: "if (!entries.some(({ info }) => info.status === 'good')) return null;",
     tests: RESTORE,
   },
   {
@@ -430,8 +430,8 @@ export const TYPESCRIPT = [
   {
     name: 'retention keeps the best',
     file: 'src/policy/retention.ts',
-    find: '[newest, newestFull, best]',
-    replace: '[newest, newestFull]',
+    find: "  stay(best, 'best');",
+    replace: '',
     tests: SAVING,
   },
   {
@@ -444,14 +444,21 @@ export const TYPESCRIPT = [
   {
     name: 'retention keeps the newest, whatever the rules say',
     file: 'src/policy/retention.ts',
-    find: '[newest, newestFull, best]',
-    replace: '[best]',
+    find: "  stay(sorted.at(-1), 'newest');",
+    replace: '',
+    also: [
+      {
+        file: 'src/policy/retention.ts',
+        find: "contents === 'full'),\n    'newest full',",
+        replace: "contents === 'none'),\n    'newest full',",
+      },
+    ],
     tests: HOSTILE,
   },
   {
     name: 'the answer of a retention rule is checked',
     file: 'src/policy/retention.ts',
-    find: 'if (Array.isArray(wanted) && wanted.every((entry) => entries.includes(entry))) return wanted;',
+    find: 'if (Array.isArray(wanted) && wanted.every((entry) => known.has(entry))) return wanted;',
     replace: 'if (wanted !== null) return Array.isArray(wanted) ? wanted : [];',
     tests: HOSTILE,
   },
@@ -572,7 +579,7 @@ export const TYPESCRIPT = [
   {
     name: 'a save is out of the queue before anybody hears of its end',
     file: 'src/saver/queue.ts',
-    find: "    this.state = 'settled';\n    this.queue.remove(this);",
+    find: "    this.state = 'settled';\n    this.work = undefined;\n    this.dropped = undefined;\n    this.queue.remove(this);",
     replace: "    const waited = this.state === 'waiting';\n    this.state = 'settled';\n    if (waited) this.queue.remove(this);",
     also: [
       { file: 'src/saver/queue.ts', find: 'await next.run();', replace: '{\n      await next.run();\n      this.remove(next);\n    }' },
@@ -759,7 +766,7 @@ export const TYPESCRIPT = [
   {
     name: 'of what is taken back, the run and the sequence are looked at',
     file: 'src/saver/take-back.ts',
-    find: 'entry.manifest.runId === runId && ',
+    find: 'entry.record.runId === runId && ',
     replace: '',
     tests: ['test/saver/take-back.test.ts'],
   },

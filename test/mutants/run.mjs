@@ -7,14 +7,17 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { EXPERIMENT } from './experiment-mutants.mjs';
+import { MANAGER } from './manager-mutants.mjs';
 import { TYPESCRIPT } from './mutants.mjs';
 import { NATIVE } from './native-mutants.mjs';
+import { TFJS } from './tfjs-mutants.mjs';
 
 const HELP = `Takes one safeguard out of the code at a time and expects the tests to notice.
 
-  node test/mutants/run.mjs [--only TEXT] [--lanes N] [--list]
+  node test/mutants/run.mjs [--only TEXT] [--share K/N] [--lanes N] [--list]
 
   --only TEXT   only mutants whose name contains TEXT
+  --share K/N   only every N-th of them, beginning with the K-th; that all of them still apply is looked at in any case
   --lanes N     mutants that are tried at the same time (default: 2, or 1 on one core)
   --list        print the names and end
 
@@ -33,13 +36,17 @@ const args = process.argv.slice(2);
 const option = (name) => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
 const only = option('--only') ?? '';
 
+const [share, shares] = (option('--share') ?? '1/1').split('/').map(Number);
+
 // Those that need the native build come first: the first lane alone can build it.
-const mutants = [...NATIVE.map((mutant) => ({ ...mutant, native: true })), ...TYPESCRIPT, ...EXPERIMENT].filter(({ name }) =>
-  name.includes(only),
-);
+const all = [...NATIVE.map((mutant) => ({ ...mutant, native: true })), ...TYPESCRIPT, ...EXPERIMENT, ...MANAGER, ...TFJS];
+const mutants = all.filter(({ name }) => name.includes(only)).filter((_, i) => i % shares === share - 1);
 
 if (args.includes('--help')) console.log(HELP);
-else if (args.includes('--list')) for (const { name } of mutants) console.log(name);
+else if (!(share >= 1 && share <= shares)) {
+  console.error('--share needs two whole numbers, such as 1/3.');
+  process.exitCode = 2;
+} else if (args.includes('--list')) for (const { name } of mutants) console.log(name);
 else process.exitCode = await main();
 
 async function main() {
@@ -48,6 +55,11 @@ async function main() {
     return 1;
   }
   const started = Date.now();
+  const stale = all.flatMap((mutant) => [mutant, ...(mutant.also ?? [])].filter((edit) => !applies(edit)).map(() => mutant.name));
+  if (stale.length > 0) {
+    console.error(`These no longer apply: what they look for does not stand exactly once in its file.\n  ${stale.join('\n  ')}`);
+    return 1;
+  }
   const lanes = await prepareLanes(Math.max(1, Number(option('--lanes')) || Math.min(2, availableParallelism())));
   const concerned = [...new Set(mutants.flatMap(({ tests }) => tests ?? []))];
   console.log(`The ${concerned.length} test files concerned, on the unchanged code …`);
@@ -76,6 +88,10 @@ async function main() {
   console.log(`\n${mutants.length - survivors.length} of ${mutants.length} mutants noticed, ${survivors.length} not, in ${seconds} s.`);
   for (const survivor of survivors) console.log(`  ${survivor}`);
   return survivors.length === 0 ? 0 : 1;
+}
+
+function applies({ file, find }) {
+  return readFileSync(path.join(root, file), 'utf8').split(find).length === 2;
 }
 
 /** The next mutant that a lane can try, taken from those that wait. */

@@ -47,6 +47,7 @@ describe('together', () => {
         { metric: 'acc', mode: 'max' },
         { metric: 'loss', mode: 'min', minDelta: 1 },
       ],
+      best: true,
       preemption: { deadlineMs: 7000 },
     });
     expect(allOf(every.steps(1)).needs).toEqual({ signals: [], monitors: [] });

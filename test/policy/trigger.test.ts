@@ -183,7 +183,7 @@ describe('on.improvement', () => {
     expect(due(careful, { f1: 0.55 }, undefined)).toBe(undefined);
     expect(due(careful, { f1: 0.56 }, undefined)).toBe('f1 improved from 0.5 to 0.56');
     expect(on.improvement({ monitor: 'x', minDelta: 0 }).needs).toEqual({ monitors: [{ metric: 'x', mode: 'min' }] });
-    expect(on.improvement().needs).toBe(undefined);
+    expect(on.improvement().needs).toEqual({ best: true });
   });
 
   test('inherited properties are no metrics', () => {

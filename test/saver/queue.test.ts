@@ -1,4 +1,6 @@
 /** The queue by itself, with work of every length, cancelled at every moment. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HoldfastError } from '../../src/errors.js';
@@ -10,6 +12,9 @@ const turns = async (count: number) => {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
 };
 const cancelled = () => new HoldfastError('ERR_ABORTED', 'cancelled');
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 /** One thing that happens: a save is called, or one of those called is cancelled, after some turns of the event loop. */
 const happenings = fc.array(
@@ -188,5 +193,31 @@ describe('SaveQueue', () => {
     expect(queue.findReplaceable(0, {})).toBe(undefined);
     gate.resolve();
     await save?.outcome;
+  });
+
+  test.each(['committed', 'failed', 'cancelled'])('whoever keeps a save that was %s keeps nothing of what was saved', async (end) => {
+    const queue = new SaveQueue();
+    const gate = deferred<void>();
+    queue.add(
+      () => gate.promise,
+      { owner: queue, replaceable: false },
+      () => {},
+    );
+    // An error keeps the functions of its stack.
+    const failure = new HoldfastError('ERR_IO', 'failed');
+    const [save, memory] = (() => {
+      const tensor = new Float32Array(10);
+      const work = async () => {
+        if (end === 'failed' && tensor.length > 0) throw failure;
+      };
+      return [queue.add(work, { owner: queue, replaceable: true }, () => tensor.fill(0)), new WeakRef(tensor)] as const;
+    })();
+    if (end === 'cancelled') save.cancel(cancelled());
+    gate.resolve();
+    await save.outcome.catch(() => {});
+    await turns(2);
+    collectGarbage();
+    expect(save.settled).toBe(true);
+    expect(memory.deref()).toBe(undefined);
   });
 });

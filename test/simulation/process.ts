@@ -1,0 +1,42 @@
+/** A simulated process: what it has open, and when something happens to it. */
+
+import type { SystemCode } from './errors.js';
+import type { DirectoryNode, FileNode } from './nodes.js';
+
+export interface OpenFile {
+  readonly node: FileNode | DirectoryNode;
+  readonly flags: number;
+  readonly path: string;
+}
+
+/** Something that goes wrong once, at the `at`th operation of a process. */
+export interface Fault {
+  readonly at: number;
+  readonly code: SystemCode;
+}
+
+/** A process, or a thread of one, that sees the disk below a directory of its own (`/sim/<tag>`), so that its operations are known. */
+export class SimulatedProcess {
+  alive = true;
+  /** Operations done so far. */
+  operations = 0;
+  /** It dies with this operation, which happens or not. */
+  diesAt = Number.POSITIVE_INFINITY;
+  fault: Fault | undefined;
+  /** Something that happens before an operation. */
+  hook: { readonly at: number; readonly run: () => void } | undefined;
+  /** Where the fault struck, if it did. */
+  struck: { readonly operation: string; readonly path: string; readonly ofDirectory: boolean } | undefined;
+  readonly open = new Map<number, OpenFile>();
+
+  constructor(readonly tag: string) {}
+
+  get mount(): string {
+    return `/sim/${this.tag}`;
+  }
+
+  /** So many operations from now, it dies. */
+  dieAfter(operations: number): void {
+    this.diesAt = this.operations + operations;
+  }
+}
