@@ -83,7 +83,7 @@ describe('a lock', () => {
     const lock = text(await lockOfThisProcess());
     mkdirSync(path.join(directory, '.tmp-left'));
     writeFileSync(path.join(directory, '.lock'), lock);
-    writeFileSync(path.join(directory, '.lock-takeover'), lock);
+    writeFileSync(path.join(directory, '.tmp-lock-takeover'), lock);
     const before = listing(directory);
     expect(await holdfastError(['repair', directory])).toMatchObject({
       code: 2,
