@@ -81,7 +81,7 @@ function printReport(report: RepairReport): void {
   }
   for (const warning of warnings) print(paint('red', `! ${escapeText(warning)}`));
   if (actions.length + left.length + warnings.length > 0) print('');
-  print(summaryOf(dryRun, verified, actions.length, left.length + warnings.length));
+  say(summaryOf(dryRun, verified, actions.length, left.length + warnings.length));
 }
 
 const MAX_PROBLEMS = 3;
