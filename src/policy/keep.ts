@@ -10,7 +10,7 @@ import { askRule, type RetentionRule } from './retention.js';
 export interface KeepBestOptions {
   /** Default: what decides which checkpoint is best in this directory. */
   readonly monitor?: string | undefined;
-  /** Default: as Keras infers it from the name. */
+  /** Default: as the directory watches the metric, if that is the one that it watches; else as Keras infers it from the name. */
   readonly mode?: MetricMode | undefined;
 }
 
@@ -25,10 +25,15 @@ export const keep = Object.freeze({
   best(count: number, options: KeepBestOptions = {}): RetentionRule {
     assertCount('keep.best', count);
     const own = checkMonitor(options);
+    const about = own === undefined ? '' : `, ${own.metric}${own.mode === undefined ? '' : ` ${own.mode}`}`;
     return {
-      description: own === undefined ? `keep.best(${count})` : `keep.best(${count}, ${own.metric} ${own.mode})`,
-      keeps: (entries, { monitor: { metric, mode } }) =>
-        perContents(entries, (some) => rankByValue(some, own ?? { metric, mode }).slice(0, count)),
+      description: `keep.best(${count}${about})`,
+      keeps: (entries, { monitor: watched }) => {
+        const metric = own?.metric ?? watched.metric;
+        // What was said of this very metric counts before what its name looks like: the worst would be kept, and the best would go.
+        const mode = own?.mode ?? (metric === watched.metric ? watched.mode : inferMode(metric));
+        return perContents(entries, (some) => rankByValue(some, { metric, mode }).slice(0, count));
+      },
     };
   },
   /** For ever: of every `interval` steps the first checkpoint, at the multiple of it or behind it; of two of one step the later. */
@@ -148,7 +153,7 @@ function checkMonitor(options: KeepBestOptions) {
   if (mode !== undefined && mode !== 'min' && mode !== 'max') throw refused('the mode of keep.best must be "min" or "max"', mode);
   if (monitor === undefined && mode === undefined) return undefined;
   if (typeof monitor !== 'string' || monitor === '') throw refused('keep.best needs the name of a metric as its monitor', monitor);
-  return { metric: monitor, mode: mode ?? inferMode(monitor) };
+  return { metric: monitor, mode };
 }
 
 function assertCount(rule: string, count: number): void {

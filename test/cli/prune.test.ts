@@ -254,6 +254,15 @@ describe('what is kept', () => {
     expect(await kept(directory, '--keep-last', '2', '--keep-steps', '2000', '--keep-every', '3000')).toEqual(also(2000, 3000, 5000));
   });
 
+  test('by a metric, the way that the manifests say is better', async () => {
+    const directory = await saveAll(
+      [1, 5, 4, 2, 3].map((score) => ({ metrics: { score } })),
+      { keep: keep.all(), monitor: 'score', mode: 'max' },
+    );
+    expect(await kept(directory, '--keep-best', 'score:2')).toEqual([2000, 3000, 5000]);
+    expect(await kept(directory, '--keep-best', 'score:1:min')).toEqual([1000, 2000, 5000]);
+  });
+
   test('by time, in minutes, hours and days', async () => {
     const { directory, at } = await run(losses(1, 2, 3, 4, 5, 6));
     const now = Date.now();

@@ -50,6 +50,14 @@ describe('keep.best', () => {
     expect(wantedBy(keep.best(2, { monitor: 'nobody has it' }), entries)).toEqual([]);
   });
 
+  test('the way that the directory watches a metric counts before what its name looks like', () => {
+    const entries = checkpoints([{ loss: 1 }, { loss: 2 }, { loss: 3 }]);
+    const watched = { metric: 'loss', mode: 'max' } as const;
+    expect(wantedBy(keep.best(1, { monitor: 'loss' }), entries, watched)).toEqual([3]);
+    expect(wantedBy(keep.best(1, { monitor: 'loss', mode: 'min' }), entries, watched)).toEqual([1]);
+    expect(wantedBy(keep.best(1, { monitor: 'loss' }), entries, { metric: 'acc', mode: 'max' })).toEqual([1]);
+  });
+
   test('by value alone: minDelta and threshold are about which is the best, not about which are good', () => {
     const entries = checkpoints(losses(10, 9.5, 9.9));
     const monitor = { metric: 'loss', mode: 'min', minDelta: 1, threshold: 5 } as const;
@@ -211,7 +219,8 @@ describe('together', () => {
   test.each([
     [keep.last(5), 'keep.last(5)'],
     [keep.best(3), 'keep.best(3)'],
-    [keep.best(3, { monitor: 'val_acc' }), 'keep.best(3, val_acc max)'],
+    [keep.best(3, { monitor: 'val_acc' }), 'keep.best(3, val_acc)'],
+    [keep.best(3, { monitor: 'f1', mode: 'max' }), 'keep.best(3, f1 max)'],
     [keep.everySteps(1000), 'keep.everySteps(1000)'],
     [keep.everyMinutes(30), 'keep.everyMinutes(30)'],
     [keep.steps([3, 1, 3]), 'keep.steps(3, 1)'],
