@@ -125,10 +125,11 @@ class Checkpoint:
         file = TensorFile(triples, self.padded, metadata, role)
         return self.add(name or f"{role}.safetensors", role, file.data, file.tensors, chunk)
 
-    def state(self, user=None, extensions=None, chunk=1 << 20, raw=None):
-        document = {"format": "holdfast-state", "version": 1, "user": user, "extensions": extensions or {}}
-        if user is None:
-            del document["user"]
+    def state(self, user=None, extensions=None, chunk=1 << 20, raw=None, run=None):
+        document = {"format": "holdfast-state", "version": 1, "user": user, "run": run, "extensions": extensions or {}}
+        for key, given in (("user", user), ("run", run)):
+            if given is None:
+                del document[key]
         return self.add("state.json", "state", raw if raw is not None else (compact(document) + "\n").encode("utf-8"), chunk=chunk)
 
     def entry(self, name):
@@ -223,6 +224,12 @@ def good_checkpoints():
     good("state-without-user", new().tensors("model", SMALL).state().tree())
     good("state-proto", new().state({"__proto__": {"polluted": True}, "constructor": 1, "": ""}, {"__proto__": {"x": 1}}).tree())
 
+    run = {"scheduler": {"lr": 1e-3, "last": None}, "rng": [1, 2.5, "é"], "dataPosition": 117, "config": False}
+    good("state-run", new().tensors("model", SMALL).state({"x": 1}, run=run).tree())
+    good("state-run-only", new().state(run={"rng": None}).tree())
+    good("state-run-empty", new().state(run={}).tree())
+    good("state-run-unknown-members", new().state(run={"later": {"a": [1]}, "__proto__": 1, "config": {}}).tree())
+
     names = ["__proto__", "constructor", "toString", "hasOwnProperty", "nul\0nul", "\0", "tab\tline\nquote\"back\\slash/", "gewicht/größe",
              "\u00e9", "e\u0301", "模型", "\uff5e", "😀", "\ufffe", "\u007f", " ", "../up", "length", "0", "10", "9", "n" * 300, "manifest.json"]
     named = new().tensors("model", [(name, "U8", [2 + i]) for i, name in enumerate(names)])
@@ -242,6 +249,11 @@ def good_checkpoints():
     values = {"nan": "NaN", "inf": "Infinity", "ninf": "-Infinity", "negzero": "-0", "tiny": 5e-324, "big": 1.7976931348623157e308,
               "int": 3, "__proto__": 1, "": 2, "ü": -7.25}
     good("metrics", new(metrics=values).tensors("model", SMALL).tree(('"int":3', '"int":3,"e":1E+2,"f":-0,"g":0.0')))
+    mode = '"mode":"min"'
+    good("monitor-improved", new().tensors("model", SMALL).tree((mode, mode + ',"minDelta":0.01,"threshold":1.5,"improved":true')))
+    good("monitor-not-improved", new().tensors("model", SMALL).tree((mode, mode + ',"minDelta":0,"threshold":-2,"improved":false')))
+    good("monitor-max", new().tensors("model", SMALL).tree((mode, '"improved":true,"mode":"max","threshold":-1E+300')))
+    good("monitor-numbers", new().tensors("model", SMALL).tree((mode, mode + ',"minDelta":-0,"threshold":9007199254740993')))
     weights = new(contents="weights", metrics={}, software={}).tensors("model", SMALL)
     del weights.manifest["epoch"], weights.manifest["monitor"]
     good("weights-only", weights.tree())
@@ -257,6 +269,14 @@ def good_checkpoints():
         one = Checkpoint(sequence, step).tensors("model", SMALL[:sequence]).state({"at": step})
         tree.update({f"{name}/{file}": data for file, data in one.tree().items()})
     good("directory", tree, checkpoints=3)
+
+    tree = {"latest": Link("best_model.2"), "best": Link("best_model.3"), "best_model": Link("best_model.3"), "paper": Link("./best_model.2"),
+            "gone": Link("best_model.1"), "notes": Link("notes.txt"), "notes.txt": b"neither\n", "set aside": Link(".quarantine/best_model.1"),
+            ".quarantine/best_model.1/manifest.json": b"{", ".quarantine/best_model.1/model.safetensors": b"cut", ".mine": Link("best_model.2")}
+    for sequence, contents in [(2, "full"), (3, "weights")]:
+        one = Checkpoint(sequence, 10 * sequence, contents=contents).tensors("model", SMALL).state(run={"rng": sequence})
+        tree.update({f"best_model.{sequence}/{file}": data for file, data in one.tree().items()})
+    good("directory-links", tree, checkpoints=2)
 
 
 def good_bare_files():
@@ -419,7 +439,7 @@ def bad_manifests():
     bad_manifest("flipped-bit", base().tree(raw=bytes(flipped)))
     bad_manifest("replaced-by-older", {**base().tree(), "manifest.json": Checkpoint(version=1).body() + whole[-22:]})
 
-    step, notes = '"step":100', '"name":"notes.txt"'
+    step, notes, mode = '"step":100', '"name":"notes.txt"', '"mode":"min"'
     edits = {
         "nan-literal": (step, step + ',"x":NaN'), "infinity-literal": (step, step + ',"x":-Infinity'), "control-in-string": ("run-0f3a", "run\n"),
         "duplicate": (step, step + "," + step), "duplicate-escaped": (step, step + ',"st\\u0065p":100'), "duplicate-in-metrics": ('"val_loss":0.25', '"val_loss":0.25,"val_loss":0.25'),
@@ -435,6 +455,12 @@ def bad_manifests():
         "metrics-missing": ('"metrics":{"val_loss":0.25},', ""), "metrics-list": ('{"val_loss":0.25}', "[0.25]"), "metrics-null": ('{"val_loss":0.25}', "null"), "metrics-string": ("0.25", '"0.25"'), "metrics-nan-lower": ("0.25", '"nan"'), "metrics-inf": ("0.25", '"+Infinity"'),
         "metrics-value-null": ("0.25", "null"), "metrics-value-true": ("0.25", "true"), "metrics-value-list": ("0.25", "[0.25]"), "metrics-bare-nan": ("0.25", "NaN"),
         "monitor-mode": ('"mode":"min"', '"mode":"best"'), "monitor-without-mode": (',"mode":"min"', ""), "monitor-without-metric": ('"metric":"val_loss",', ""), "monitor-metric-number": ('"metric":"val_loss"', '"metric":1'), "monitor-string": ('{"metric":"val_loss","mode":"min"}', '"val_loss"'),
+        "monitor-null": ('{"metric":"val_loss","mode":"min"}', "null"), "monitor-list": ('{"metric":"val_loss","mode":"min"}', '["val_loss","min"]'),
+        "monitor-min-delta-negative": (mode, mode + ',"minDelta":-1e-9'), "monitor-min-delta-string": (mode, mode + ',"minDelta":"0"'), "monitor-min-delta-null": (mode, mode + ',"minDelta":null'), "monitor-min-delta-true": (mode, mode + ',"minDelta":true'),
+        "monitor-min-delta-word": (mode, mode + ',"minDelta":"Infinity"'), "monitor-min-delta-too-large": (mode, mode + ',"minDelta":1e999'), "monitor-min-delta-nan": (mode, mode + ',"minDelta":NaN'),
+        "monitor-threshold-string": (mode, mode + ',"threshold":"0.5"'), "monitor-threshold-null": (mode, mode + ',"threshold":null'), "monitor-threshold-list": (mode, mode + ',"threshold":[0.5]'), "monitor-threshold-word": (mode, mode + ',"threshold":"-0"'),
+        "monitor-threshold-too-large": (mode, mode + ',"threshold":-1e999'), "monitor-threshold-false": (mode, mode + ',"threshold":false'),
+        "monitor-improved-number": (mode, mode + ',"improved":1'), "monitor-improved-string": (mode, mode + ',"improved":"true"'), "monitor-improved-null": (mode, mode + ',"improved":null'), "monitor-improved-twice": (mode, mode + ',"improved":true,"improved":true'),
         "created-words": ("2025-01-02T03:04:05.678Z", "yesterday"), "created-without-zone": ("2025-01-02T03:04:05.678Z", "2025-01-02T03:04:05.678"), "created-month-13": ("2025-01-02T03:04:05.678Z", "2025-13-02T03:04:05.678Z"),
         "metrics-too-large": ("0.25", "1e999"), "software-depth-17": ('"software":{', '"deep":' + "[" * 16 + "]" * 16 + ',"software":{'), "unknown-surrogate": ('"contents":"full"', '"contents":"full","later":"\\ud800"'),
         "created-missing": ('"createdAt":"2025-01-02T03:04:05.678Z",', ""), "created-number": ('"2025-01-02T03:04:05.678Z"', "1735787045678"),
@@ -648,7 +674,9 @@ def bad_contents():
     for name, raw in [("list", b"[]\n"), ("null", b"null\n"), ("string", b'"x"\n'), ("empty", b""), ("not-json", b"hello\n"), ("truncated", b'{"format":"holdfast-state","version":1,'), ("not-utf8", b'{"format":"holdfast-state","version":1,"user":"\xff","extensions":{}}\n'),
                       ("other-format", b'{"format":"holdfast","version":1,"extensions":{}}\n'), ("no-format", b'{"version":1,"extensions":{}}\n'), ("version-2", b'{"format":"holdfast-state","version":2,"extensions":{}}\n'), ("version-string", b'{"format":"holdfast-state","version":"1","extensions":{}}\n'),
                       ("no-version", b'{"format":"holdfast-state","extensions":{}}\n'), ("extensions-list", b'{"format":"holdfast-state","version":1,"extensions":[]}\n'), ("extensions-null", b'{"format":"holdfast-state","version":1,"extensions":null}\n'), ("no-extensions", b'{"format":"holdfast-state","version":1,"user":{}}\n'),
-                      ("nan", b'{"format":"holdfast-state","version":1,"user":NaN,"extensions":{}}\n'), ("trailing-text", b'{"format":"holdfast-state","version":1,"extensions":{}}\nx')]:
+                      ("nan", b'{"format":"holdfast-state","version":1,"user":NaN,"extensions":{}}\n'), ("trailing-text", b'{"format":"holdfast-state","version":1,"extensions":{}}\nx'),
+                      ("run-list", b'{"format":"holdfast-state","version":1,"run":[],"extensions":{}}\n'), ("run-null", b'{"format":"holdfast-state","version":1,"run":null,"extensions":{}}\n'), ("run-string", b'{"format":"holdfast-state","version":1,"run":"","extensions":{}}\n'),
+                      ("run-number", b'{"format":"holdfast-state","version":1,"run":0,"extensions":{}}\n'), ("run-false", b'{"format":"holdfast-state","version":1,"run":false,"extensions":{}}\n')]:
         damaged("state-" + name, Checkpoint().state(raw=raw).tree(), ("ERR_STATE", "state.json", {}))
 
 

@@ -90,6 +90,7 @@ MAX = 2**53 - 1
 is_string = lambda v: type(v) is str  # noqa: E731 (a Number is not a string)
 is_list = lambda v: type(v) is list  # noqa: E731
 is_object = lambda v: type(v) is dict  # noqa: E731
+is_number = lambda v: isinstance(v, Number) and abs(float(v)) != float("inf")  # noqa: E731
 is_crc = lambda v: is_string(v) and re.fullmatch("[0-9a-f]{8}", v) is not None  # noqa: E731
 
 
@@ -210,10 +211,13 @@ def read_manifest(raw):
     need(manifest.get("contents") in ("full", "weights"), "contents is neither full nor weights")
     need(is_object(manifest.get("metrics")), "metrics is not an object")
     for value in manifest["metrics"].values():
-        finite = isinstance(value, Number) and abs(float(value)) != float("inf")
-        need(finite or value in ("NaN", "Infinity", "-Infinity", "-0"), "a metric is not a number")
+        need(is_number(value) or value in ("NaN", "Infinity", "-Infinity", "-0"), "a metric is not a number")
     monitor = manifest.get("monitor", {"metric": "", "mode": "min"})
     need(is_object(monitor) and is_string(monitor.get("metric")) and monitor.get("mode") in ("min", "max"), "bad monitor")
+    for key in {"minDelta", "threshold"} & set(monitor):
+        need(is_number(monitor[key]), f"monitor.{key} is not a number")
+    need(float(monitor.get("minDelta", 0)) >= 0, "monitor.minDelta is less than 0")
+    need(type(monitor.get("improved", False)) is bool, "monitor.improved is neither true nor false")
     software = manifest.get("software")
     need(is_object(software) and all(map(is_string, software.values())), "software is not an object of strings")
     need(is_list(manifest.get("files")) and all(map(is_object, manifest["files"])), "files is not a list of objects")
@@ -254,6 +258,8 @@ def check_state(file, size):
     good = is_object(state) and state.get("format") == "holdfast-state" and is_object(state.get("extensions"))
     if not good or integer(state.get("version")) != 1:
         raise Violation("ERR_STATE", "not an object of format holdfast-state, version 1")
+    if not is_object(state.get("run", {})):
+        raise Violation("ERR_STATE", "run is not an object")
 
 
 # ---- verification ----

@@ -72,15 +72,15 @@ async function resume(manager, { dir, resume: target }, { model, optimizer, sche
     console.log(`There is no checkpoint in ${dir} yet: this run begins anew.`);
     return { initialEpoch: 0, step: 0 };
   }
-  const { info, state, skipped } = restored;
+  const { info, initialEpoch, step, skipped } = restored;
   for (const { name, message } of skipped) console.warn(`Passed over ${name}: ${message}`);
-  if (JSON.stringify(state?.config) !== JSON.stringify(config)) {
-    throw new UsageError(`${info.name} was trained with ${JSON.stringify(state?.config)}, and this run has ${JSON.stringify(config)}.`);
+  if (JSON.stringify(restored.config) !== JSON.stringify(config)) {
+    throw new UsageError(`${info.name} was trained with ${JSON.stringify(restored.config)}, and this run has ${JSON.stringify(config)}.`);
   }
-  scheduler.load(state.scheduler);
-  random.state = state.rng;
+  scheduler.load(restored.scheduler);
+  random.state = restored.rng;
   console.log(`Resumed from ${info.name}.`);
-  return { initialEpoch: restored.epoch, step: restored.step };
+  return { initialEpoch, step };
 }
 
 async function main() {
@@ -105,14 +105,16 @@ async function main() {
       const validation = validate(model, plainBatches(validationSet, 256));
       scheduler.step();
 
-      // Resolves when the checkpoint is durable. saveModelAsync would let training go on meanwhile.
+      // Resolves when the checkpoint is durable. saveModelAsync, or stepModel with a trigger, would let training go on meanwhile.
       const { name } = await saveModel(manager, model, {
         optimizer,
         step,
         // How many epochs are done: the index of the next.
         epoch: epoch + 1,
         metrics: { loss, val_loss: validation.loss, val_accuracy: validation.accuracy },
-        state: { scheduler: scheduler.state(), rng: random.state, config },
+        scheduler: scheduler.state(),
+        rng: random.state,
+        config,
       });
       console.log(
         `epoch ${epoch + 1}/${options.epochs}  lr ${learningRate}  loss ${loss.toFixed(4)}  val_loss ${validation.loss.toFixed(4)}  ` +

@@ -17,10 +17,8 @@ export async function discardTemporary(directory: string, temporary: string): Pr
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }
-  // It may have had a name for a moment, and been taken back: without this a crash could bring the name back while some of its files are gone
-  // already. Where it fails, the next writer sweeps.
-  await syncDirectory(directory);
-  await removeTree(grave);
+  // As a checkpoint's: it may have had the name of one for a moment, until that could not be made durable. Where it fails, the next writer sweeps.
+  await removeGraves(directory, [grave]);
   return true;
 }
 

@@ -104,7 +104,16 @@ export function decodeManifest(bytes: Uint8Array, checkpoint: string): Manifest 
 
 const HEX = /^[0-9a-f]{8}$/;
 const DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
-const ROLES: ReadonlySet<string> = new Set(['model', 'optimizer', 'index', 'state', 'attachment']);
+const ROLES: ReadonlySet<unknown> = new Set(['model', 'optimizer', 'index', 'state', 'attachment'] satisfies FileRole[]);
+
+/** Whether `value` is a time as manifests write it: ISO 8601, UTC, with milliseconds. */
+export function isTimestamp(value: unknown): value is string {
+  return typeof value === 'string' && DATE.test(value) && !Number.isNaN(Date.parse(value));
+}
+
+export function isFileRole(value: unknown): value is FileRole {
+  return ROLES.has(value);
+}
 
 class Decoder {
   constructor(private readonly checkpoint: string) {}
@@ -164,7 +173,7 @@ class Decoder {
   }
 
   private date(text: string): string {
-    if (!DATE.test(text) || Number.isNaN(Date.parse(text))) throw this.invalid('createdAt is not a date');
+    if (!isTimestamp(text)) throw this.invalid('createdAt is not a date');
     return text;
   }
 
@@ -241,7 +250,7 @@ class Decoder {
     const name = this.string(object, 'name');
     if (!isFileName(name)) throw this.invalid(`${JSON.stringify(name)} is not a plain file name`);
     const role = this.string(object, 'role');
-    if (!ROLES.has(role)) throw this.invalid(`${name} has the unknown role ${JSON.stringify(role)}`);
+    if (!isFileRole(role)) throw this.invalid(`${name} has the unknown role ${JSON.stringify(role)}`);
     const bytes = this.count(object, 'bytes');
     const chunkBytes = this.count(object, 'chunkBytes');
     if (chunkBytes < 1 || chunkBytes > MAX_CHUNK_BYTES) throw this.invalid(`chunkBytes of ${name} is out of range`);
@@ -253,7 +262,7 @@ class Decoder {
     const isTensorFile = role === 'model' || role === 'optimizer';
     return {
       name,
-      role: role as FileRole,
+      role,
       bytes,
       crc32c: this.hex(object, 'crc32c'),
       chunkBytes,

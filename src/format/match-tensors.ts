@@ -22,11 +22,12 @@ export interface TensorMatch {
   readonly perhaps: readonly { readonly name: string; readonly from: string }[];
 }
 
-/** Matches by name; `rename` says which name in the checkpoint an expected one has there. */
-export function matchTensors(
-  expected: ReadonlyMap<string, TensorShape>,
-  stored: ReadonlyMap<string, TensorShape>,
+/** Matches by name; `rename` says which name in the checkpoint an expected one has there, `fits` whether one can take the other's place. */
+export function matchTensors<Tensor extends TensorShape>(
+  expected: ReadonlyMap<string, Tensor>,
+  stored: ReadonlyMap<string, Tensor>,
   rename: (name: string) => string,
+  fits: (expected: Tensor, stored: Tensor) => boolean = isAlike,
 ): TensorMatch {
   const matched: string[] = [];
   const renamed: { name: string; from: string }[] = [];
@@ -41,7 +42,7 @@ export function matchTensors(
       continue;
     }
     used.add(from);
-    if (!isAlike(wanted, found)) wrong.push({ name, expected: shapeOf(wanted), actual: shapeOf(found) });
+    if (!fits(wanted, found)) wrong.push({ name, expected: shapeOf(wanted), actual: shapeOf(found) });
     else if (from === name) matched.push(name);
     else renamed.push({ name, from });
   }
@@ -69,7 +70,8 @@ export function describeMatch({ missing, extra, wrong, perhaps }: TensorMatch): 
   ];
 }
 
-function isAlike(a: TensorShape, b: TensorShape): boolean {
+/** Whether dtype and shape are the same. */
+export function isAlike(a: TensorShape, b: TensorShape): boolean {
   return a.dtype === b.dtype && a.shape.length === b.shape.length && a.shape.every((size, i) => size === b.shape[i]);
 }
 

@@ -1,6 +1,5 @@
 /** What a listing needs of a manifest: all of it but the checksums. Kept in `registry.json`, so that thousands of checkpoints are listed at once. */
-import type { Manifest, ManifestFile, ManifestMonitor } from './manifest.js';
-import { METRIC_WORDS } from './manifest.js';
+import { isFileRole, isTimestamp, type Manifest, type ManifestFile, type ManifestMonitor, METRIC_WORDS } from './manifest.js';
 import { encodeMetrics } from './manifest-encode.js';
 import { isFileName } from './names.js';
 
@@ -22,7 +21,7 @@ export function encodeRecord({ metrics, ...rest }: CheckpointRecord): object {
   return { ...rest, metrics: encodeMetrics(metrics) };
 }
 
-/** A record from parsed JSON; `undefined` where it is none. */
+/** A record from parsed JSON; `undefined` where no manifest could say so: what a record says is believed in its place. */
 export function decodeRecord(value: unknown): CheckpointRecord | undefined {
   if (!isObject(value)) return undefined;
   const { runId, sequence, contents, step, epoch, metrics, monitor, createdAt, software, files } = value;
@@ -36,8 +35,7 @@ export function decodeRecord(value: unknown): CheckpointRecord | undefined {
     (epoch === undefined || isCount(epoch)) &&
     numbers !== undefined &&
     (monitor === undefined || isMonitor(monitor)) &&
-    typeof createdAt === 'string' &&
-    !Number.isNaN(Date.parse(createdAt)) &&
+    isTimestamp(createdAt) &&
     isObject(software) &&
     Object.values(software).every((version) => typeof version === 'string') &&
     Array.isArray(files) &&
@@ -50,7 +48,8 @@ function metricsOf(value: unknown): Record<string, number> | undefined {
   const metrics: Record<string, number> = Object.create(null);
   for (const [name, metric] of Object.entries(value)) {
     const number = typeof metric === 'string' && Object.hasOwn(METRIC_WORDS, metric) ? METRIC_WORDS[metric] : metric;
-    if (typeof number !== 'number') return undefined;
+    // As in a manifest, 1e999 is no number.
+    if (typeof number !== 'number' || (number === metric && !Number.isFinite(number))) return undefined;
     metrics[name] = number;
   }
   return metrics;
@@ -60,11 +59,14 @@ function isMonitor(value: unknown): value is ManifestMonitor {
   if (!isObject(value) || typeof value['metric'] !== 'string') return false;
   const { mode, minDelta, threshold, improved } = value;
   const numbers = [minDelta, threshold].every((number) => number === undefined || Number.isFinite(number));
-  return (mode === 'min' || mode === 'max') && numbers && (improved === undefined || typeof improved === 'boolean');
+  if (!numbers || (minDelta !== undefined && (minDelta as number) < 0)) return false;
+  return (mode === 'min' || mode === 'max') && (improved === undefined || typeof improved === 'boolean');
 }
 
 function isFile(value: unknown): value is RecordedFile {
-  return isObject(value) && typeof value['name'] === 'string' && isFileName(value['name']) && isCount(value['bytes']);
+  if (!isObject(value)) return false;
+  const { name, role, bytes } = value;
+  return typeof name === 'string' && isFileName(name) && isFileRole(role) && isCount(bytes);
 }
 
 function isCount(value: unknown): value is number {

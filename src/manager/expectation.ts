@@ -6,12 +6,15 @@ import { isDtype } from '../format/dtype.js';
 import type { Manifest } from '../format/manifest.js';
 import { describeMatch, isComplete, matchTensors, type TensorMatch, type TensorShape } from '../format/match-tensors.js';
 import { CheckpointReader } from './checkpoint-reader.js';
-import { oneOf } from './options.js';
+import { oneOf, show } from './options.js';
 
 const MAX_LINES = 20;
 
 /** By name, or one after another. */
 export type ExpectedTensors = Readonly<Record<string, TensorShape>> | Iterable<TensorShape & { readonly name: string }>;
+
+/** For names in a program those in a checkpoint; the rest have the same. */
+export type Renaming = Readonly<Record<string, string>> | ((name: string) => string);
 
 /** What a checkpoint must have, and what becomes of the rest. */
 export interface Expectation {
@@ -24,7 +27,7 @@ export interface Expectation {
 export function toExpectation(
   expect: ExpectedTensors | undefined,
   mode: 'strict' | 'weak',
-  rename: Readonly<Record<string, string>> | ((name: string) => string) | undefined,
+  rename: Renaming | undefined,
 ): Expectation | undefined {
   oneOf('mode', mode, ['strict', 'weak']);
   if (expect === undefined) {
@@ -39,9 +42,23 @@ export function toExpectation(
     if (typeof name === 'string' && isDtype(tensor?.dtype) && Array.isArray(tensor.shape)) continue;
     throw new HoldfastError('ERR_INVALID_ARGUMENT', `expect has no dtype and shape for the tensor ${JSON.stringify(name)}.`);
   }
-  const renaming =
-    typeof rename === 'function' ? rename : (name: string) => (rename && Object.hasOwn(rename, name) ? rename[name] : name) as string;
-  return { tensors: new Map(listed), mode, rename: renaming };
+  return { tensors: new Map(listed), mode, rename: toRenaming(rename) };
+}
+
+/** For an expected name the one in the checkpoint. Throws `ERR_INVALID_ARGUMENT`, also later for what a function gives. */
+export function toRenaming(rename: Renaming | undefined): (name: string) => string {
+  if (rename === undefined) return (name) => name;
+  if (typeof rename !== 'function' && (typeof rename !== 'object' || rename === null)) {
+    throw new HoldfastError(
+      'ERR_INVALID_ARGUMENT',
+      'rename must be the names in the checkpoint by the expected ones, or a function from one to the other.',
+    );
+  }
+  return (name) => {
+    const from: unknown = typeof rename === 'function' ? rename(name) : Object.hasOwn(rename, name) ? rename[name] : name;
+    if (typeof from === 'string') return from;
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `rename gives ${show(from)} for ${JSON.stringify(name)}; it must give a name.`);
+  };
 }
 
 /** Compares what is expected with the heads of the files. Throws `ERR_MODEL_MISMATCH` in strict mode. */
@@ -52,8 +69,9 @@ export async function matchCheckpoint(
   context: OpenFilesOptions,
 ): Promise<TensorMatch> {
   const reader = await CheckpointReader.open(info, manifest, context);
-  const match = matchTensors(tensors, reader.tensors, rename);
+  const stored: ReadonlyMap<string, TensorShape> = reader.tensors;
   await reader.close();
+  const match = matchTensors(tensors, stored, rename);
   if (mode === 'weak' || isComplete(match)) return match;
   const lines = describeMatch(match);
   const shown = lines.slice(0, MAX_LINES).map((line) => `  ${line}`);

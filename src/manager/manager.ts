@@ -26,6 +26,7 @@ import {
   checkCallOptions,
   count,
   type OpenOptions,
+  oneOf,
   resolveSettings,
   type Settings,
 } from './options.js';
@@ -35,7 +36,7 @@ import { type Restored, type RestoreOptions, resolveRestoreOptions, restoreTarge
 import type { SaveResult } from './save.js';
 import type { AsyncSaveRequest, SaveRequest } from './save-request.js';
 import { type PendingSave, type SaveCounts, Saver } from './saver.js';
-import { type Position, Stepper, type StepRequest, type StepResult } from './stepper.js';
+import { makeRequest, POSITION_KEYS, type Position, type StepContents, Stepper, type StepRequest, type StepResult } from './stepper.js';
 import { isRestoreTarget, type RestoreTarget, resolveCheckpoint, type TargetContext, type WantedContents, withTarget } from './target.js';
 import { checkWatchOptions, type WatchOptions, watchCommits } from './watch.js';
 
@@ -124,15 +125,22 @@ export class CheckpointManager implements AsyncDisposable {
    * Call it behind every step or epoch; what is costly to make may be functions, which are called only when a save is due. Throws
    * `ERR_INVALID_ARGUMENT` where there is no trigger.
    */
-  async step(request: StepRequest): Promise<StepResult> {
+  async step(request: StepRequest): Promise<StepResult>;
+  /** The same with a function that makes all that is saved: it is called only when a save is due, and its outcome captured at once. */
+  async step(position: Position, make: () => StepContents): Promise<StepResult>;
+  async step(request: StepRequest | Position, make?: () => StepContents): Promise<StepResult> {
     this.writer();
-    return (this.stepper as Stepper).step(request);
+    const stepper = this.stepper as Stepper;
+    if (make === undefined) return stepper.step(request, () => makeRequest(request as StepRequest));
+    assertKnown('step', request, POSITION_KEYS);
+    if (typeof make !== 'function') throw new HoldfastError('ERR_INVALID_ARGUMENT', 'step takes a function that makes what is saved.');
+    return stepper.step(request, make);
   }
 
   /** Why the trigger wants a save now, or `undefined`: for those who save by other means, such as `saveModelAsync`. */
   shouldSave(position: Position): string | undefined {
     this.writer();
-    assertKnown('shouldSave', position, ['step', 'epoch', 'metrics']);
+    assertKnown('shouldSave', position, POSITION_KEYS);
     return (this.stepper as Stepper).look(position);
   }
 
@@ -145,7 +153,7 @@ export class CheckpointManager implements AsyncDisposable {
     assertTag(tag);
     assertTarget('tag', target);
     return (this.core as WriterCore).queue.exclusive(async () => {
-      const found = await withTarget(target, this.targets('any'), async (info) => info);
+      const found = await withTarget(target, this.targets(undefined), async (info) => info);
       if (found === null || path.dirname(found.path) !== this.directory) {
         throw new HoldfastError(
           'ERR_NOT_FOUND',
@@ -176,6 +184,7 @@ export class CheckpointManager implements AsyncDisposable {
     assertKnown('prune', options, ['keep', 'dryRun', 'signal']);
     assertSignalAndListener(options);
     const { keep, dryRun = false, signal } = options;
+    oneOf('dryRun', dryRun, [true, false]);
     const { monitor } = this.settings;
     const rules = keep === undefined ? this.settings.keep : checkRules('keep', keep);
     if (dryRun) return planPrune(this.directory, rules, monitor);

@@ -9,6 +9,7 @@ import { DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES } from '../format/manifest.js';
 import { isWellFormed } from '../format/names.js';
 import { type NameTemplate, parseNameTemplate } from '../format/template.js';
 import type { MetricMode, Monitor } from '../policy/best.js';
+import { assertKnown } from '../policy/checks.js';
 import { checkRules, keep } from '../policy/keep.js';
 import type { RetentionRule } from '../policy/retention.js';
 import { checkMonitor, checkTriggers, type Trigger } from '../policy/trigger.js';
@@ -189,20 +190,6 @@ export function show(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value) : typeof value === 'object' && value !== null ? 'an object' : String(value);
 }
 
-/** Throws `ERR_UNKNOWN_OPTION` for a property that is not in `known`. */
-export function assertKnown(where: string, options: unknown, known: readonly string[]): void {
-  if (options === null || typeof options !== 'object') {
-    throw new HoldfastError(
-      'ERR_INVALID_ARGUMENT',
-      `${where} takes an object of options, not ${options === null ? 'null' : typeof options}.`,
-    );
-  }
-  for (const key of Object.keys(options)) {
-    if (known.includes(key)) continue;
-    throw new HoldfastError('ERR_UNKNOWN_OPTION', `${where} has no option "${key}". It takes ${known.join(', ')}.`);
-  }
-}
-
 /** Throws unless `value` is one of `allowed`. */
 export function oneOf<T>(name: string, value: T, allowed: readonly T[]): void {
   if (allowed.includes(value)) return;
@@ -263,4 +250,4 @@ export function assertSignalAndListener({ signal, onProgress }: CallOptions): vo
 }
 
 /** The names of the options of `CheckpointManager.open`, for calls that pass them on. */
-export { KEYS as OPEN_OPTION_NAMES };
+export { assertKnown, KEYS as OPEN_OPTION_NAMES };

@@ -10,6 +10,7 @@ import type { Monitor } from '../policy/best.js';
 import { checkRules } from '../policy/keep.js';
 import { decideRetention, type RetentionDecision, type RetentionRule } from '../policy/retention.js';
 import { now } from '../system.js';
+import { assertNoCheckpoint } from './assert-directory.js';
 import { prepareDirectory, WriterCore } from './core.js';
 import { assertKnown, assertPath, assertSignalAndListener, oneOf } from './options.js';
 
@@ -48,7 +49,8 @@ export interface PruneOptions {
 
 /**
  * Removes the checkpoints of `directory` that no rule wants. The newest, the newest full one, the best, those with a tag and damaged ones stay in
- * any case. Throws `ERR_LOCKED` while somebody writes there, `ERR_NOT_FOUND`, `ERR_NOT_A_DIRECTORY`, `ERR_ABORTED`.
+ * any case. Where there is no checkpoint, nothing is done. Throws `ERR_LOCKED` while somebody writes there, `ERR_NOT_FOUND`, `ERR_NOT_A_DIRECTORY`,
+ * `ERR_INVALID_ARGUMENT` for a checkpoint instead of a directory of them, `ERR_ABORTED`.
  */
 export async function pruneDirectory(directory: string, options: PruneOptions): Promise<PruneReport> {
   assertPath('pruneDirectory', directory);
@@ -60,7 +62,11 @@ export async function pruneDirectory(directory: string, options: PruneOptions): 
   // Nothing is created here, whatever the caller may do.
   const real = await prepareDirectory(directory, true);
   throwIfAborted(signal, 'Pruning');
-  if (dryRun) return planPrune(real, rules, undefined);
+  const entries = await scanDirectory(real, await readRecords(real));
+  await assertNoCheckpoint(real, entries.length, 'Prune');
+  // Nor is anything touched in a directory that may be somebody else's: no lock, no sweeping, no registry.
+  if (dryRun || entries.length === 0)
+    return toReport(entries, decide(entries, rules, undefined), { dryRun, kept: new Set(), warnings: [] });
   const core = await WriterCore.acquire(real, selectEngine('auto'));
   try {
     return await core.queue.exclusive(() => prune(core, rules, undefined, signal));
@@ -104,9 +110,11 @@ export async function prune(
   await removeGraves(directory, graves).catch((error: Error) => {
     warnings.push(`Some files of removed checkpoints are still there, and go when the directory is opened next: ${error.message}`);
   });
-  await writeRegistry(directory, { runId, highestSequence }, left, cache).catch((error: Error) => {
-    warnings.push(`Could not write registry.json: ${error.message}`);
-  });
+  if (graves.length > 0 || cache.isChanged) {
+    await writeRegistry(directory, { runId, highestSequence }, left, cache).catch((error: Error) => {
+      warnings.push(`Could not write registry.json: ${error.message}`);
+    });
+  }
   return toReport(entries, decision, { dryRun: false, kept, warnings });
 }
 

@@ -7,6 +7,7 @@ import { readRecords, writeRegistry } from '../catalog/registry.js';
 import { scanDirectory } from '../catalog/scan.js';
 import type { EngineName } from '../engine/contract.js';
 import { selectEngine } from '../engine/select.js';
+import { toHoldfastError } from '../engine/system-error.js';
 import { isHoldfastError } from '../errors.js';
 import { QUARANTINE_NAME } from '../format/names.js';
 import { rename } from '../fs.js';
@@ -37,6 +38,7 @@ export interface RepairReport {
   readonly lockBroken: boolean;
   /** With `dryRun`: who writes there, in words; what is unfinished is then his. */
   readonly locked: string | null;
+  /** What was done, or would be: sweeping, damaged checkpoints, links, the registry. */
   readonly actions: readonly RepairAction[];
   /** Checkpoints with problems that stay where they are. */
   readonly left: readonly LeftAlone[];
@@ -66,20 +68,37 @@ export async function repairDirectory(directory: string, options: RepairOptions 
     const own = locked === null ? actions : actions.filter(({ action }) => action !== 'sweep');
     return { ...about, lockBroken: false, locked, actions: own, left, warnings: [] };
   }
-  const lockBroken = mayBreak && (await breakLock(real));
   // Before the lock is taken, as that sweeps and writes the registry by itself.
   const before = await planRepair(real, { ...plan, quick: true });
+  const lockBroken = mayBreak && (await takeLockAway(real));
   const core = await WriterCore.acquire(real, engine);
   try {
-    const now = await core.queue.exclusive(() => planRepair(real, plan));
-    const already = before.actions.filter(({ action }) => action === 'sweep' || action === 'registry');
-    const todo = now.actions.filter(({ action }) => action !== 'sweep');
-    const warnings = await core.queue.exclusive(() => apply(core, todo));
-    const actions = [...already.filter(({ action }) => action === 'sweep'), ...todo];
-    if (!todo.some(({ action }) => action === 'registry')) actions.push(...already.filter(({ action }) => action === 'registry'));
+    const { now, done, warnings } = await core.queue.exclusive(async () => {
+      const found = await planRepair(real, plan);
+      return { now: found, ...(await apply(core, found.actions)) };
+    });
+    const actions = [...doneByOpening(before.actions, core, now.actions), ...done].sort((a, b) => ORDER[a.action] - ORDER[b.action]);
     return { ...about, lockBroken, locked: null, actions, left: now.left, warnings };
   } finally {
     await core.release();
+  }
+}
+
+const ORDER: Readonly<Record<RepairAction['action'], number>> = { sweep: 0, quarantine: 1, link: 2, registry: 3 };
+
+/** What of the plan from before was done when the directory was opened. A core that is shared with a manager was opened long ago, and sweeps nothing. */
+function doneByOpening(planned: readonly RepairAction[], { swept }: WriterCore, left: readonly RepairAction[]): RepairAction[] {
+  const registryIsLeft = left.some(({ action }) => action === 'registry');
+  return planned.filter(
+    (each) => (each.action === 'sweep' && swept.includes(each.name)) || (each.action === 'registry' && !registryIsLeft),
+  );
+}
+
+async function takeLockAway(directory: string): Promise<boolean> {
+  try {
+    return await breakLock(directory);
+  } catch (error) {
+    throw toHoldfastError(error, `take the lock of ${directory} away`, { path: directory });
   }
 }
 
@@ -89,42 +108,64 @@ async function whoLocks(ask: () => Promise<void>): Promise<string | null> {
     return null;
   } catch (error) {
     if (isHoldfastError(error, 'ERR_LOCKED')) return error.message;
-    throw error;
+    throw toHoldfastError(error, 'look at the lock');
   }
 }
 
-async function apply({ directory, lock, runId, highestSequence }: WriterCore, actions: readonly RepairAction[]): Promise<string[]> {
-  await lock.assertHeld();
+/** Does what it can; gives what it has done, and why not the rest. */
+async function apply(core: WriterCore, actions: readonly RepairAction[]): Promise<{ done: RepairAction[]; warnings: string[] }> {
+  await core.lock.assertHeld();
+  const done: RepairAction[] = [];
   const warnings: string[] = [];
-  for (const action of actions) {
-    await mend(directory, action).catch((error: Error) => warnings.push(`Could not ${describe(action)}: ${error.message}`));
+  /** What stands where it stood, although it was to go: links to it are not taken away. */
+  const stayed = new Set<string>();
+  for (const action of actions.filter((each) => each.action === 'quarantine' || each.action === 'link')) {
+    if (action.action === 'link' && action.to === null && action.from !== null && stayed.has(action.from)) {
+      stayed.add(action.name);
+      continue;
+    }
+    try {
+      await mend(core.directory, action);
+      done.push(action);
+    } catch (error) {
+      stayed.add(action.name);
+      warnings.push(`Could not ${describe(action)}: ${(error as Error).message}`);
+    }
   }
-  const cache = actions.some(({ action }) => action === 'registry') ? new RecordCache() : await readRecords(directory);
-  await writeRegistry(directory, { runId, highestSequence }, await scanDirectory(directory, cache), cache);
-  return warnings;
+  const registry = actions.find(({ action }) => action === 'registry');
+  if (registry === undefined && !done.some(({ action }) => action === 'quarantine')) return { done, warnings };
+  try {
+    await makeRegistry(core, registry !== undefined);
+    if (registry !== undefined) done.push(registry);
+  } catch (error) {
+    warnings.push(`Could not write registry.json: ${(error as Error).message}`);
+  }
+  return { done, warnings };
 }
 
-async function mend(directory: string, action: RepairAction): Promise<void> {
+/** Writes the registry of what is there now; `anew` without a look at what it says. */
+async function makeRegistry({ directory, runId, highestSequence }: WriterCore, anew: boolean): Promise<void> {
+  const cache = anew ? new RecordCache() : await readRecords(directory);
+  const entries = await scanDirectory(directory, cache);
+  await writeRegistry(directory, { runId, highestSequence }, entries, cache);
+}
+
+type Mending = Extract<RepairAction, { action: 'quarantine' | 'link' }>;
+
+async function mend(directory: string, action: Mending): Promise<void> {
   if (action.action === 'quarantine') {
     await makeDirectories(path.join(directory, QUARANTINE_NAME));
     await rename(path.join(directory, action.name), path.join(directory, action.to));
     await syncDirectory(path.join(directory, QUARANTINE_NAME));
     await syncDirectory(directory);
-  } else if (action.action === 'link') {
-    if (action.to === null) await removeTag(directory, action.name);
-    else await pointLink(directory, action.name, action.to);
+  } else if (action.to === null) {
+    await removeTag(directory, action.name);
+  } else {
+    await pointLink(directory, action.name, action.to);
   }
 }
 
-function describe(action: RepairAction): string {
-  switch (action.action) {
-    case 'sweep':
-      return `remove ${action.name}`;
-    case 'quarantine':
-      return `move ${action.name} to ${action.to}`;
-    case 'link':
-      return action.to === null ? `remove the link "${action.name}"` : `point the link "${action.name}" at ${action.to}`;
-    case 'registry':
-      return 'write registry.json';
-  }
+function describe(action: Mending): string {
+  if (action.action === 'quarantine') return `move ${action.name} to ${action.to}`;
+  return action.to === null ? `remove the link "${action.name}"` : `point the link "${action.name}" at ${action.to}`;
 }

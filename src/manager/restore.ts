@@ -130,26 +130,27 @@ async function restoreOne(
   assertNames(info, manifest, context.names);
   const { expectation } = context;
   const match = expectation && (await matchCheckpoint(info, manifest, expectation, context));
-  const fitting = new Map(
-    match && [...match.matched.map((name) => [name, name] as const), ...match.renamed.map(({ name, from }) => [from, name] as const)],
-  );
+  const sources = match && sourcesOf(match);
+  const fitting = new Set(sources?.values());
   const load =
     match === undefined
       ? context.load
       : { ...context.load, wanted: ({ role, name }: WantedTensor) => role === 'optimizer' || fitting.has(name) };
   const files = await readCheckpoint(info.path, manifest, { ...context, load });
-  const tensors = new Map<string, RestoredTensor>();
+  const model = new Map<string, RestoredTensor>();
   const optimizer = new Map<string, RestoredTensor>();
   const attachments = new Map<string, Uint8Array>();
   let state: StateDocument = { extensions: {} };
   for (const result of files) {
     const [problem] = result.problems;
     if (problem !== undefined) throw toError(problem, info.name);
-    const target = result.file.role === 'optimizer' ? optimizer : tensors;
-    for (const [name, tensor] of result.tensors) target.set(result.file.role === 'model' ? (fitting.get(name) ?? name) : name, tensor);
+    const target = result.file.role === 'optimizer' ? optimizer : model;
+    for (const [name, tensor] of result.tensors) target.set(name, tensor);
     if (result.file.role === 'attachment' && result.content !== undefined) attachments.set(result.file.name, result.content);
     state = result.state ?? state;
   }
+  // Two expected names may be of one tensor in the checkpoint: they share it, as tied weights do.
+  const tensors = sources === undefined ? model : new Map([...sources].map(([name, from]) => [name, model.get(from) as RestoredTensor]));
   const { step, epoch, metrics, createdAt, software } = manifest;
   return {
     info,
@@ -158,6 +159,11 @@ async function restoreOne(
     ...{ scheduler: state.run?.scheduler, rng: state.run?.rng, dataPosition: state.run?.dataPosition, config: state.run?.config },
     ...(match === undefined ? {} : { match }),
   };
+}
+
+/** Names in the checkpoint, by those that are expected. */
+function sourcesOf({ matched, renamed }: TensorMatch): Map<string, string> {
+  return new Map([...matched.map((name) => [name, name] as const), ...renamed.map(({ name, from }) => [name, from] as const)]);
 }
 
 function assertNames(info: CheckpointInfo, { files }: Manifest, names: ReadonlySet<string> | undefined): void {

@@ -15,10 +15,16 @@ import type { PendingSave, Saver } from './saver.js';
 /** Where training is: what `shouldSave` looks at. */
 export type Position = Pick<AsyncSaveRequest, 'step' | 'epoch' | 'metrics'>;
 
-/** What may be a function in a {@link StepRequest}: it is called only if a save is due, and its outcome captured at once. */
-type Costly = Pick<AsyncSaveRequest, 'tensors' | 'optimizer' | 'state' | 'scheduler' | 'rng' | 'dataPosition' | 'config'>;
+export const POSITION_KEYS = ['step', 'epoch', 'metrics'] as const satisfies readonly (keyof Position)[];
 
-type OrFunctions<T> = { readonly [Key in keyof T]: T[Key] | (() => T[Key]) };
+/** All of a save but where training is. */
+export type StepContents = Omit<AsyncSaveRequest, keyof Position>;
+
+/** What may be a function in a {@link StepRequest}: it is called only if a save is due, and its outcome captured at once. */
+export type Costly = Pick<AsyncSaveRequest, 'tensors' | 'optimizer' | 'state' | 'scheduler' | 'rng' | 'dataPosition' | 'config'>;
+
+/** Each member, or a function that gives it. */
+export type OrFunctions<T> = { readonly [Key in keyof T]: T[Key] | (() => T[Key]) };
 
 /** One step. What is costly to make may be a function. */
 export type StepRequest = Omit<AsyncSaveRequest, keyof Costly> & OrFunctions<Costly>;
@@ -43,8 +49,8 @@ export class Stepper {
   private readonly signals = new Set<string>();
   private readonly listeners = new Map<NodeJS.Signals, () => void>();
   private preemption: PreemptionHandle | undefined;
-  /** Waits for the save of the next step when the process is about to end. */
-  private lastSave: { readonly resolve: (save: Promise<unknown>) => void } | undefined;
+  /** Waits for the next save, however it is made, when the process is about to end. */
+  private lastSave: { readonly resolve: (outcome: Promise<SaveResult>) => void } | undefined;
   private previous: Place = BEGINNING;
   private current: Place = BEGINNING;
   private restored: Place | undefined;
@@ -55,18 +61,22 @@ export class Stepper {
     private readonly monitor: Monitor | undefined,
     private readonly trackers: readonly BestTracker[],
   ) {
-    saver.onAccepted = () => {
+    saver.onAccepted = (outcome) => {
       this.signals.clear();
       this.previous = this.current;
+      this.lastSave?.resolve(outcome);
+      this.lastSave = undefined;
     };
   }
 
   /** Looks up the best values that the trigger asks for, and listens to its signals. Throws `ERR_UNSUPPORTED` for signals in a worker thread. */
   static async create(saver: Saver, core: WriterCore, settings: Settings): Promise<Stepper> {
-    const { monitor } = settings;
+    // Without one of its own a run goes on watching what it has watched.
+    const monitor = settings.monitor ?? core.monitor;
     const trigger = triggerOf(settings);
-    const monitors =
-      trigger === undefined ? [] : [...(monitor === undefined ? DEFAULT_MONITORS : [monitor]), ...(trigger.needs?.monitors ?? [])];
+    const { best = false, monitors: own = [] } = trigger?.needs ?? {};
+    const usual = monitor === undefined ? DEFAULT_MONITORS : [monitor];
+    const monitors = best ? [...usual, ...own] : own;
     const trackers = await Promise.all(monitors.map((each) => core.trackBest(each)));
     const stepper = new Stepper(saver, trigger, monitor, trackers);
     stepper.listen(core.directory);
@@ -87,6 +97,7 @@ export class Stepper {
         'This manager does not know when to save: open it with a trigger, such as trigger: every.minutes(10), or use save.',
       );
     }
+    // A step that is none would never be due, and nobody would hear of it.
     count('step', step, 0);
     if (epoch !== undefined) count('epoch', epoch, 0);
     const now = { step, epoch: epoch ?? this.current.epoch };
@@ -103,18 +114,14 @@ export class Stepper {
     });
   }
 
-  /** Saves if that is due. What is costly to make is asked for only then. */
-  async step(request: StepRequest): Promise<StepResult> {
-    const reason = this.look(request);
+  /** Saves what `make` gives if a save is due; it is called only then, and at once. */
+  async step({ step, epoch, metrics }: Position, make: () => StepContents): Promise<StepResult> {
+    const reason = this.look({ step, epoch, metrics });
     if (reason === undefined) return NOT_DUE;
-    const { lastSave } = this;
     // A last save must not be left out because others are in flight.
-    const saving = this.saver.saveAsync({ ...evaluate(request), ...(lastSave === undefined ? {} : { whenBusy: 'wait' }) });
-    if (lastSave !== undefined) {
-      this.lastSave = undefined;
-      lastSave.resolve(saving.then(({ committed }): Promise<SaveResult | null> => committed));
-    }
-    return { due: true, reason, pending: await saving };
+    const forced = this.lastSave === undefined ? {} : { whenBusy: 'wait' as const };
+    // What was looked at is what is saved.
+    return { due: true, reason, pending: await this.saver.saveAsync({ ...make(), step, epoch, metrics, ...forced }) };
   }
 
   /** Where training came from: from the step before, or, at the beginning and where it goes back, from what was restored. */
@@ -155,7 +162,7 @@ export class Stepper {
     }
   }
 
-  /** The save of the next step, when it is durable. */
+  /** The next save that is accepted, when it is durable. */
   private saveNext(): Promise<unknown> {
     return new Promise((resolve) => {
       this.lastSave = { resolve };
@@ -178,12 +185,22 @@ function isSame(a: Monitor, b: Monitor): boolean {
   return a.metric === b.metric && a.mode === b.mode && (a.minDelta ?? 0) === (b.minDelta ?? 0) && a.threshold === b.threshold;
 }
 
-function evaluate(request: StepRequest): AsyncSaveRequest {
-  const { tensors, optimizer, state, scheduler, rng, dataPosition, config, ...rest } = request;
-  const made: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries({ tensors, optimizer, state, scheduler, rng, dataPosition, config })) {
-    const given: unknown = typeof value === 'function' ? value() : value;
-    if (given !== undefined) made[key] = given;
+const COSTLY = ['tensors', 'optimizer', 'state', 'scheduler', 'rng', 'dataPosition', 'config'] as const satisfies readonly (keyof Costly)[];
+
+/** The request of a step, with its functions called. */
+export function makeRequest(request: StepRequest): AsyncSaveRequest {
+  return callFunctions<Costly, StepRequest>(request, COSTLY) as AsyncSaveRequest;
+}
+
+/** `given`, with what they give in the place of those of its `members` that are functions. */
+export function callFunctions<T extends object, Given extends OrFunctions<T>>(
+  given: Given,
+  members: readonly (keyof T)[],
+): Omit<Given, keyof T> & T {
+  const called: Record<PropertyKey, unknown> = { ...given };
+  for (const member of members) {
+    const value = called[member];
+    if (typeof value === 'function') called[member] = value();
   }
-  return { ...rest, ...made } as AsyncSaveRequest;
+  return called as Omit<Given, keyof T> & T;
 }

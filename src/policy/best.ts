@@ -17,17 +17,20 @@ export interface Monitor {
 /** What is asked of a checkpoint that may be the best. */
 export type Candidate = Pick<PolicyEntry, 'metrics' | 'sequence' | 'monitor'>;
 
-/** Parts of names whose metrics are better when larger, as Keras infers them. */
+/** Parts of names whose metrics are better when larger, as Keras 2 infers them. */
 const LARGER_IS_BETTER = ['acc', 'auc', 'fmeasure', 'precision', 'recall'];
 
-/** Keras's `mode="auto"`: max for accuracies and their like, min for everything else. */
+/** `mode="auto"` of Keras 2, from the name alone: max for accuracies and their like, min for everything else. */
 export function inferMode(metric: string): MetricMode {
   return LARGER_IS_BETTER.some((part) => metric.includes(part)) ? 'max' : 'min';
 }
 
-/** What is watched where nobody said: the validation loss, or the loss where there is none. */
+/**
+ * What is watched where nobody said: the validation loss, or the loss where there is none. One that is not finite is none: with it no
+ * checkpoint would be the best, and the one that was might go.
+ */
 export function defaultMonitor(entries: Iterable<Pick<PolicyEntry, 'metrics'>>): Monitor {
-  for (const { metrics } of entries) if (metrics['val_loss'] !== undefined) return { metric: 'val_loss', mode: 'min' };
+  for (const entry of entries) if (metricOf(entry, 'val_loss') !== undefined) return { metric: 'val_loss', mode: 'min' };
   return { metric: 'loss', mode: 'min' };
 }
 

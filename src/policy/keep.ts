@@ -1,15 +1,16 @@
 /** The rules for the `keep` option. */
 import { HoldfastError } from '../errors.js';
 import { inferMode, type MetricMode, rankByValue } from './best.js';
+import { assertKnown, toSteps } from './checks.js';
 import { type Duration, formatDuration, toMilliseconds } from './duration.js';
 import type { PolicyEntry } from './entry.js';
-import type { RetentionRule } from './retention.js';
+import { askRule, type RetentionRule } from './retention.js';
 
 /** Which metric a rule is about. */
 export interface KeepBestOptions {
   /** Default: what decides which checkpoint is best in this directory. */
   readonly monitor?: string | undefined;
-  /** Default: as Keras infers it from the name. */
+  /** Default: as the directory watches the metric, if that is the one that it watches; else as Keras infers it from the name. */
   readonly mode?: MetricMode | undefined;
 }
 
@@ -24,10 +25,15 @@ export const keep = Object.freeze({
   best(count: number, options: KeepBestOptions = {}): RetentionRule {
     assertCount('keep.best', count);
     const own = checkMonitor(options);
+    const about = own === undefined ? '' : `, ${own.metric}${own.mode === undefined ? '' : ` ${own.mode}`}`;
     return {
-      description: own === undefined ? `keep.best(${count})` : `keep.best(${count}, ${own.metric} ${own.mode})`,
-      keeps: (entries, { monitor: { metric, mode } }) =>
-        perContents(entries, (some) => rankByValue(some, own ?? { metric, mode }).slice(0, count)),
+      description: `keep.best(${count}${about})`,
+      keeps: (entries, { monitor: watched }) => {
+        const metric = own?.metric ?? watched.metric;
+        // What was said of this very metric counts before what its name looks like: the worst would be kept, and the best would go.
+        const mode = own?.mode ?? (metric === watched.metric ? watched.mode : inferMode(metric));
+        return perContents(entries, (some) => rankByValue(some, { metric, mode }).slice(0, count));
+      },
     };
   },
   /** For ever: of every `interval` steps the first checkpoint, at the multiple of it or behind it; of two of one step the later. */
@@ -45,10 +51,7 @@ export const keep = Object.freeze({
   },
   /** These steps; of several checkpoints of one step the latest. */
   steps(steps: Iterable<number>): RetentionRule {
-    const wanted = new Set(typeof steps === 'string' ? [] : steps);
-    if (wanted.size === 0 || ![...wanted].every((step) => Number.isSafeInteger(step) && step >= 0)) {
-      throw new HoldfastError('ERR_INVALID_ARGUMENT', 'keep.steps needs a list of steps, whole numbers of at least 0.');
-    }
+    const wanted = new Set(toSteps('keep.steps', steps));
     return {
       description: `keep.steps(${[...wanted].join(', ')})`,
       keeps: (entries) => perContents(entries, (some) => [...latestOfEachStep(some).values()].filter(({ step }) => wanted.has(step))),
@@ -73,7 +76,7 @@ export const keep = Object.freeze({
     return {
       description: inner === 'keep.all()' ? `keep.maxBytes(${bytes})` : `keep.maxBytes(${bytes}, ${inner})`,
       keeps: (entries, context) => {
-        const wanted = new Set(within.flatMap((rule) => rule.keeps(entries, context)));
+        const wanted = new Set(within.flatMap((rule) => askRule(rule, entries, context)));
         return newestWithin(entries, wanted, context.staying, bytes);
       },
     };
@@ -86,7 +89,8 @@ export const keep = Object.freeze({
 
 /** Rules as a list. Throws `ERR_INVALID_ARGUMENT` unless they are. */
 export function checkRules(where: string, value: unknown): readonly RetentionRule[] {
-  const rules = Array.isArray(value) ? (value as readonly RetentionRule[]) : [value as RetentionRule];
+  // A copy: what its owner puts into the list later was not checked.
+  const rules = Array.isArray(value) ? [...(value as readonly RetentionRule[])] : [value as RetentionRule];
   if (rules.length > 0 && rules.every((rule) => typeof rule?.keeps === 'function')) return rules;
   throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where} must be a rule such as keep.last(5), or a list of rules.`);
 }
@@ -143,11 +147,13 @@ function newestWithin(
   return chosen;
 }
 
-function checkMonitor({ monitor, mode }: KeepBestOptions) {
+function checkMonitor(options: KeepBestOptions) {
+  assertKnown('keep.best', options, ['monitor', 'mode']);
+  const { monitor, mode } = options;
   if (mode !== undefined && mode !== 'min' && mode !== 'max') throw refused('the mode of keep.best must be "min" or "max"', mode);
   if (monitor === undefined && mode === undefined) return undefined;
   if (typeof monitor !== 'string' || monitor === '') throw refused('keep.best needs the name of a metric as its monitor', monitor);
-  return { metric: monitor, mode: mode ?? inferMode(monitor) };
+  return { metric: monitor, mode };
 }
 
 function assertCount(rule: string, count: number): void {

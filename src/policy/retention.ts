@@ -49,7 +49,10 @@ export function decideRetention(
   const sorted = Object.freeze([...entries].sort((a, b) => a.sequence - b.sequence));
   const reasons = new Map<PolicyEntry, string[]>();
   const stay = (entry: PolicyEntry | undefined, reason: string) => {
-    if (entry !== undefined) reasons.set(entry, [...(reasons.get(entry) ?? []), reason]);
+    if (entry === undefined) return;
+    const known = reasons.get(entry);
+    if (known === undefined) reasons.set(entry, [reason]);
+    else if (!known.includes(reason)) known.push(reason);
   };
   stay(sorted.at(-1), 'newest');
   stay(
@@ -58,8 +61,12 @@ export function decideRetention(
   );
   stay(best, 'best');
   for (const entry of sorted) for (const tag of entry.tags ?? []) stay(entry, `tag ${tag}`);
-  const context: RetentionContext = { now, monitor, staying: new Set(reasons.keys()) };
-  for (const rule of rules) for (const entry of new Set(askRule(rule, sorted, context))) stay(entry, rule.description);
+  const staying = [...reasons.keys()];
+  for (const rule of rules) {
+    // A set of its own for each: what a caller's rule does to it must not reach the others.
+    const context: RetentionContext = { now, monitor, staying: new Set(staying) };
+    for (const entry of askRule(rule, sorted, context)) stay(entry, rule.description);
+  }
   return {
     kept: sorted.filter((entry) => reasons.has(entry)),
     removed: sorted.filter((entry) => !reasons.has(entry)),
@@ -82,8 +89,11 @@ export function decideRoom(now: RetentionView, then: RetentionView, rules: reado
   return removed.filter(({ sequence }) => !staying.has(sequence));
 }
 
-/** What a rule wants kept. Rules may be the caller's own: one that does not answer properly must not cost a checkpoint. */
-function askRule(rule: RetentionRule, entries: readonly PolicyEntry[], context: RetentionContext): readonly PolicyEntry[] {
+/**
+ * What a rule wants kept. Rules may be the caller's own: one that does not answer properly must not cost a checkpoint. Throws
+ * `ERR_INVALID_ARGUMENT` then.
+ */
+export function askRule(rule: RetentionRule, entries: readonly PolicyEntry[], context: RetentionContext): readonly PolicyEntry[] {
   const wanted: unknown = rule.keeps(entries, context);
   const known = new Set<unknown>(entries);
   if (Array.isArray(wanted) && wanted.every((entry) => known.has(entry))) return wanted;

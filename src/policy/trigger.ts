@@ -1,6 +1,7 @@
 /** When a save is due: pure functions over where training is. */
 import { HoldfastError } from '../errors.js';
 import { improves, inferMode, type MetricMode, type Monitor, metricOf } from './best.js';
+import { assertKnown, toSteps } from './checks.js';
 import { type Duration, formatDuration, toMilliseconds } from './duration.js';
 
 /** Where training is, and what has been saved. */
@@ -30,6 +31,8 @@ export interface TriggerNeeds {
   readonly signals?: readonly NodeJS.Signals[];
   /** To be told of preemption, and how. */
   readonly preemption?: PreemptionNeeds;
+  /** Whether it asks for the best value of what the manager watches. */
+  readonly best?: boolean;
   /** Metrics of its own whose best value it asks for. */
   readonly monitors?: readonly Monitor[];
 }
@@ -85,10 +88,7 @@ export const every = Object.freeze({
 export const at = Object.freeze({
   /** When one of these steps was reached or passed since the last look. */
   steps(steps: Iterable<number>): Trigger {
-    const wanted = [...new Set(typeof steps === 'string' ? [] : steps)].sort((a, b) => a - b);
-    if (wanted.length === 0 || !wanted.every((step) => Number.isSafeInteger(step) && step >= 0)) {
-      throw new HoldfastError('ERR_INVALID_ARGUMENT', 'at.steps needs a list of steps, whole numbers of at least 0.');
-    }
+    const wanted = [...new Set(toSteps('at.steps', steps))].sort((a, b) => a - b);
     return {
       description: `at.steps(${wanted.join(', ')})`,
       due: ({ step, previous }) => {
@@ -126,12 +126,12 @@ export const on = Object.freeze({
         const from = best ?? monitor.threshold;
         return from === undefined ? `${monitor.metric} is ${value}, the first` : `${monitor.metric} improved from ${from} to ${value}`;
       },
-      ...(own === undefined ? {} : { needs: { monitors: [own] } }),
+      needs: own === undefined ? { best: true } : { monitors: [own] },
     };
   },
   /** At the next step behind one of these signals, such as SIGUSR1. */
   signal(...signals: NodeJS.Signals[]): Trigger {
-    if (signals.length === 0 || !signals.every((name) => /^SIG[A-Z0-9]+$/.test(name))) {
+    if (signals.length === 0 || !signals.every((name) => typeof name === 'string' && /^SIG[A-Z0-9]+$/.test(name))) {
       throw new HoldfastError('ERR_INVALID_ARGUMENT', 'on.signal needs the names of signals, such as "SIGUSR1".');
     }
     return {
@@ -148,6 +148,7 @@ export const on = Object.freeze({
    * `manager.onPreemption` says.
    */
   preemption(options: PreemptionNeeds = {}): Trigger {
+    assertKnown('on.preemption', options, ['signals', 'deadlineMs']);
     return {
       description: 'on.preemption()',
       due: ({ preempted }) => (preempted ? 'the process is about to end' : undefined),
@@ -156,7 +157,7 @@ export const on = Object.freeze({
   },
 });
 
-/** Due when one of the triggers is. */
+/** Due when one of the triggers is. Throws `ERR_INVALID_ARGUMENT` unless they are triggers, and agree on what preemption is. */
 export function anyOf(...triggers: readonly Trigger[]): Trigger {
   const checked = checkTriggers('anyOf', triggers);
   return {
@@ -165,11 +166,11 @@ export function anyOf(...triggers: readonly Trigger[]): Trigger {
       const reasons = checked.map((trigger) => trigger.due(facts)).filter((reason) => reason !== undefined);
       return reasons.length === 0 ? undefined : reasons.join(', ');
     },
-    needs: mergeNeeds(checked),
+    needs: mergeNeeds('anyOf', checked),
   };
 }
 
-/** Due when all of the triggers are, at the same step. */
+/** Due when all of the triggers are, at the same step. Throws like {@link anyOf}. */
 export function allOf(...triggers: readonly Trigger[]): Trigger {
   const checked = checkTriggers('allOf', triggers);
   return {
@@ -178,7 +179,7 @@ export function allOf(...triggers: readonly Trigger[]): Trigger {
       const reasons = checked.map((trigger) => trigger.due(facts));
       return reasons.some((reason) => reason === undefined) ? undefined : reasons.join(', ');
     },
-    needs: mergeNeeds(checked),
+    needs: mergeNeeds('allOf', checked),
   };
 }
 
@@ -191,6 +192,9 @@ export function checkTriggers(where: string, triggers: readonly unknown[]): read
 }
 
 function everySoOften(name: string, amount: number, duration: Duration): Trigger {
+  if (!Number.isFinite(amount) || amount <= 0) {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `${name} needs a number above 0, not ${String(amount)}.`);
+  }
   const ms = toMilliseconds(name, duration);
   return {
     description: `${name}(${amount})`,
@@ -209,7 +213,9 @@ function assertInterval(name: string, interval: number): void {
   throw new HoldfastError('ERR_INVALID_ARGUMENT', `${name} needs a whole number of at least 1, not ${String(interval)}.`);
 }
 
-function ownMonitor({ monitor, mode, minDelta, threshold }: ImprovementOptions): Monitor | undefined {
+function ownMonitor(options: ImprovementOptions): Monitor | undefined {
+  assertKnown('on.improvement', options, ['monitor', 'mode', 'minDelta', 'threshold']);
+  const { monitor, mode, minDelta, threshold } = options;
   if (monitor === undefined) {
     if (mode === undefined && minDelta === undefined && threshold === undefined) return undefined;
     throw new HoldfastError('ERR_INVALID_ARGUMENT', 'on.improvement needs a monitor with the rest: name the metric that it is about.');
@@ -236,12 +242,20 @@ function describe(triggers: readonly Trigger[]): string {
   return triggers.map(({ description }) => description).join(', ');
 }
 
-function mergeNeeds(triggers: readonly Trigger[]): TriggerNeeds {
+function mergeNeeds(where: string, triggers: readonly Trigger[]): TriggerNeeds {
   const needs = triggers.map((trigger) => trigger.needs ?? {});
-  const preemption = needs.find((each) => each.preemption !== undefined)?.preemption;
+  const [preemption, ...others] = needs.flatMap((each) => (each.preemption === undefined ? [] : [each.preemption]));
+  if (preemption !== undefined && others.some((other) => spell(other) !== spell(preemption))) {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where} has on.preemption with different signals or deadlines: give it once.`);
+  }
   return {
     signals: [...new Set(needs.flatMap(({ signals = [] }) => signals))],
     monitors: needs.flatMap(({ monitors = [] }) => monitors),
+    ...(needs.some(({ best }) => best) ? { best: true } : {}),
     ...(preemption === undefined ? {} : { preemption }),
   };
+}
+
+function spell({ signals, deadlineMs }: PreemptionNeeds): string {
+  return JSON.stringify([signals, deadlineMs]);
 }

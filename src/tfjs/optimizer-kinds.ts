@@ -4,7 +4,7 @@
  * throws for Adamax, so training would not continue bit by bit.
  */
 import type { Optimizer, Tensor, Variable } from '@tensorflow/tfjs';
-import { HoldfastError } from '../errors.js';
+import { HoldfastError, isHoldfastError } from '../errors.js';
 
 /** One variable per trained weight, called `<weight>/<suffix>`. */
 export interface SlotField {
@@ -124,6 +124,17 @@ export function kindOf(optimizer: Optimizer): OptimizerKind {
     'ERR_MODEL',
     `This ${className} does not keep ${moved.join(', ')} where TensorFlow.js 4.22 does, so its state cannot be saved without loss. Save with includeOptimizer: false.`,
   );
+}
+
+/** Whether it is one of tfjs' own, as this module knows it. */
+export function isKnown(optimizer: Optimizer): boolean {
+  try {
+    kindOf(optimizer);
+    return true;
+  } catch (error) {
+    if (isHoldfastError(error, 'ERR_MODEL')) return false;
+    throw error;
+  }
 }
 
 function isScalar(value: OptimizerFields[string]): value is Tensor {

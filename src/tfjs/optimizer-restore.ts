@@ -3,7 +3,7 @@ import type { LayersModel, Optimizer, Tensor, Variable } from '@tensorflow/tfjs'
 import type { RestoredTensor } from '../catalog/tensor.js';
 import type { Engine } from './engine.js';
 import type { OptimizerRecord } from './extension.js';
-import { findMismatches, type Mismatch } from './mismatch.js';
+import { compareTensors, type Mismatch } from './mismatch.js';
 import { classNameOf, kindOf, type OptimizerFields, type OptimizerKind, type Slot } from './optimizer-kinds.js';
 import { type TensorPlace, toTensor } from './tensors.js';
 import { type NamedWeight, trainedWeights } from './weights.js';
@@ -40,7 +40,7 @@ export function prepareOptimizer(
   const renamed = renameSlots(stored, record.slots, rename);
   const mismatches = [
     ...owners.problems,
-    ...findMismatches('optimizer tensor', renamed, places),
+    ...compareTensors('optimizer tensor', renamed, places).mismatches,
     ...kind.hyperparameters
       .filter((name) => !Object.hasOwn(record.hyperparameters, name))
       .map((name) => ({ tensor: name, what: `missing from the checkpoint: optimizer setting ${name}` })),

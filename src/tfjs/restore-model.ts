@@ -1,27 +1,35 @@
 /** Restoring a model so that training goes on as if it had never stopped. */
 import type { LayersModel, Optimizer, Tensor } from '@tensorflow/tfjs';
 import type { CheckpointInfo } from '../catalog/checkpoint.js';
-import type { RestoredTensor } from '../catalog/tensor.js';
 import { HoldfastError, type SkippedCheckpoint } from '../errors.js';
-import type { Json } from '../format/state.js';
+import type { TensorMatch } from '../format/match-tensors.js';
+import type { Json, RunState } from '../format/state.js';
+import { toRenaming } from '../manager/expectation.js';
 import type { CheckpointManager } from '../manager/manager.js';
-import type { CallOptions } from '../manager/options.js';
-import { assertKnown } from '../manager/options.js';
+import { assertKnown, type CallOptions, oneOf } from '../manager/options.js';
 import type { Restored } from '../manager/restore.js';
 import type { RestoreTarget } from '../manager/target.js';
 import { restoreFor } from './choose-checkpoint.js';
+import { type OptimizerSide, prepareIfItFits, prepareIfWanted } from './choose-optimizer.js';
 import { runningEngine } from './engine.js';
 import { decodeExtension, EXTENSION_NAME, type TfjsExtension } from './extension.js';
-import { findMismatches, type Mismatch, mismatchError } from './mismatch.js';
-import { type PreparedOptimizer, prepareOptimizer } from './optimizer-restore.js';
-import { type TensorPlace, toTensor } from './tensors.js';
+import { type FittingWeight, type MatchedWeights, matchWeights } from './match-weights.js';
+import { mismatchError } from './mismatch.js';
+import type { PreparedOptimizer } from './optimizer-restore.js';
+import { toTensor } from './tensors.js';
 import { type NamedWeight, namedWeights } from './weights.js';
 
 /** Options of {@link restoreModel}. */
 export interface RestoreModelOptions extends CallOptions {
   /**
+   * `strict` (default): everything must fit, or nothing is restored and `ERR_MODEL_MISMATCH` lists what does not. `weak`: the weights that fit are
+   * restored, the rest of the model stays as it is, and `match` tells of it; where nothing fits, it is refused all the same. The
+   * optimizer is then restored only if all of its state fits and no weight that the model trains was left out; else it stays as it is, too.
+   */
+  readonly mode?: 'strict' | 'weak' | undefined;
+  /**
    * Whether the optimizer's state is restored. Default: if the checkpoint has one or the model is compiled, and
-   * then both must. With false the weights alone are taken.
+   * then both must; with `mode: 'weak'`, if it fits. With true it must be restored, with false the weights alone are taken.
    */
   readonly includeOptimizer?: boolean | undefined;
   /** The optimizer of a training loop of your own. Default: the one that the model was compiled with. */
@@ -31,27 +39,47 @@ export interface RestoreModelOptions extends CallOptions {
    * unnamed layers get when a process builds a model twice. Shapes and dtypes must be equal in both cases.
    */
   readonly match?: 'name' | 'position' | undefined;
+  /** For weights that have other names in the checkpoint: those names, by the model's; or a function from one to the other. */
+  readonly rename?: Readonly<Record<string, string>> | ((name: string) => string) | undefined;
 }
 
 /** What was restored into the model, and what else the checkpoint holds. */
-export interface RestoredModel {
+export interface RestoredModel extends RunState {
   readonly info: CheckpointInfo;
+  /** Global step. */
   readonly step: number;
-  /** Undefined where the save gave none. */
+  /** How many epochs were done; undefined where the save did not say. */
   readonly epoch: number | undefined;
+  /** Where to go on, as Keras's `initial_epoch`: the index of the first epoch that is not done; 0 where the save did not say. */
+  readonly initialEpoch: number;
   readonly metrics: Readonly<Record<string, number>>;
+  /** When it was committed. */
+  readonly createdAt: Date;
+  /** Versions of what wrote it. */
+  readonly software: Readonly<Record<string, string>>;
   /** What was given to `saveModel` as `state`; undefined where nothing was. */
   readonly state: Json | undefined;
   /** Damaged checkpoints that were passed over on the way, newest first. */
   readonly skipped: readonly SkippedCheckpoint[];
   readonly optimizerRestored: boolean;
+  /** Which weights were restored, and with `mode: 'weak'` what did not fit. Names are those of the weights, but in `extra` and `from`. */
+  readonly match: TensorMatch;
 }
 
-const KEYS = ['includeOptimizer', 'optimizer', 'match', 'signal', 'onProgress'] as const satisfies readonly (keyof RestoreModelOptions)[];
+const KEYS = [
+  'mode',
+  'includeOptimizer',
+  'optimizer',
+  'match',
+  'rename',
+  'signal',
+  'onProgress',
+] as const satisfies readonly (keyof RestoreModelOptions)[];
 
 /**
  * Restores weights, optimizer slots, iterations and hyperparameters into `model`, which must be the same model, compiled with an
- * optimizer of the same class; training then continues bit by bit. Names, shapes and dtypes are all checked before anything is changed.
+ * optimizer of the same class; training then continues bit by bit. With `mode: 'weak'` it may be another one, such as one with a new head.
+ * Names, shapes and dtypes are all checked before anything is changed: when it throws, nothing in the model has.
  *
  * Gives `null` where there is no checkpoint at all. Throws what `manager.restore` throws; `ERR_MODEL_MISMATCH`, listing
  * every difference, if checkpoint and model do not fit; `ERR_MODEL` for a model without layers or one that is disposed.
@@ -71,9 +99,13 @@ export async function restoreModel(
 
 function checkOptions(options: RestoreModelOptions): RestoreModelOptions {
   assertKnown('restoreModel', options, KEYS);
-  const { match = 'name' } = options;
-  if (match === 'name' || match === 'position') return options;
-  throw new HoldfastError('ERR_INVALID_ARGUMENT', `match must be "name" or "position", not ${JSON.stringify(match)}.`);
+  const { match = 'name', mode = 'strict', includeOptimizer = true, rename } = options;
+  oneOf('match', match, ['name', 'position']);
+  oneOf('mode', mode, ['strict', 'weak']);
+  oneOf('includeOptimizer', includeOptimizer, [true, false]);
+  toRenaming(rename);
+  if (match === 'name' || rename === undefined) return options;
+  throw new HoldfastError('ERR_INVALID_ARGUMENT', 'By position names do not matter: give either match: "position", or rename.');
 }
 
 /** Puts a checkpoint that was read into `model`; synchronous, and all or nothing. */
@@ -82,48 +114,47 @@ export function applyRestored(
   restored: Restored,
   options: Omit<RestoreModelOptions, keyof CallOptions>,
 ): RestoredModel {
-  const { info, skipped, state } = restored;
-  const extension = decodeExtension(restored.extensions[EXTENSION_NAME], info.name);
+  const { name } = restored.info;
+  const extension = decodeExtension(restored.extensions[EXTENSION_NAME], name);
   const weights = namedWeights(model);
-  const rename = renamer(extension, weights, options.match ?? 'name', info.name);
-  const stored = new Map([...restored.tensors].map(([name, tensor]) => [rename(name), tensor]));
-  const strings = new Map((extension?.strings ?? []).map(({ name, shape }) => [rename(name), shape]));
-  const places = new Map<string, TensorPlace>(weights.map(({ name, variable }) => [name, variable]));
-  const weightMismatches = findMismatches('weight', stored, places, strings);
-  const optimizer = prepareIfWanted(model, weights, restored, extension, rename, options);
-  const mismatches: Mismatch[] = [...weightMismatches, ...(optimizer?.mismatches ?? [])];
-  if (mismatches.length > 0) throw mismatchError(info.name, mismatches, hint(weightMismatches, stored, weights, extension, options));
-  apply(weights, stored, optimizer);
-  return {
-    info,
-    step: info.step as number,
-    epoch: info.epoch ?? undefined,
-    metrics: info.metrics,
-    state,
-    skipped,
-    optimizerRestored: optimizer !== undefined,
-  };
+  const matched = matchWeights(weights, restored, extension, options);
+  const { mismatches, fitting } = matched;
+  const isWeak = options.mode === 'weak';
+  const advice = mismatches.length === 0 ? '' : hint(weights, restored, extension, matched, options);
+  // It must not look like a success.
+  if (isWeak && fitting.length === 0 && mismatches.length > 0) {
+    throw mismatchError(name, mismatches, advice, 'has no tensor that fits a weight of the model');
+  }
+  const side: OptimizerSide = { model, weights, restored, record: extension?.optimizer ?? undefined, matched };
+  const optimizer = isWeak ? prepareIfItFits(side, options) : prepareIfWanted(side, options);
+  const all = [...(isWeak ? [] : mismatches), ...(optimizer?.mismatches ?? [])];
+  if (all.length > 0) throw mismatchError(name, all, isWeak ? '' : advice);
+  apply(fitting, optimizer);
+  return { ...aboutRun(restored), optimizerRestored: optimizer !== undefined, match: matched.match };
+}
+
+/** All of a checkpoint but what went into the model. */
+function aboutRun(restored: Restored): Omit<RestoredModel, 'optimizerRestored' | 'match'> {
+  const { info, step, epoch, initialEpoch, metrics, createdAt, software, state, skipped } = restored;
+  const { scheduler, rng, dataPosition, config } = restored;
+  return { ...{ info, step, epoch, initialEpoch, metrics, createdAt, software, state, skipped }, scheduler, rng, dataPosition, config };
 }
 
 /** All tensors are made before the first one takes its place. */
-function apply(
-  weights: readonly NamedWeight[],
-  stored: ReadonlyMap<string, RestoredTensor>,
-  optimizer: PreparedOptimizer | undefined,
-): void {
+function apply(fitting: readonly FittingWeight[], optimizer: PreparedOptimizer | undefined): void {
   const engine = runningEngine();
   const made: Tensor[] = [];
   try {
-    const values = weights.map(({ name, variable }) => {
-      const tensor = toTensor(stored.get(name) as RestoredTensor, variable, name, engine);
-      made.push(tensor);
-      return tensor;
+    const values = fitting.map(({ weight: { name, variable }, tensor }) => {
+      const value = toTensor(tensor, variable, name, engine);
+      made.push(value);
+      return value;
     });
     const slots = optimizer?.load(engine) ?? new Map<string, Tensor>();
     made.push(...slots.values());
     // Not LayerVariable.write: that applies the weight's constraint once more, which changes bits.
-    weights.forEach(({ variable }, i) => {
-      variable.assign(values[i] as Tensor);
+    fitting.forEach(({ weight }, i) => {
+      weight.variable.assign(values[i] as Tensor);
     });
     optimizer?.apply(slots, engine);
   } finally {
@@ -131,63 +162,22 @@ function apply(
   }
 }
 
-function renamer(
-  extension: TfjsExtension | undefined,
-  weights: readonly NamedWeight[],
-  match: 'name' | 'position',
-  checkpoint: string,
-): (name: string) => string {
-  if (match === 'name') return (name) => name;
-  if (extension === undefined) {
-    throw new HoldfastError(
-      'ERR_MODEL_MISMATCH',
-      `${checkpoint} was not saved with saveModel, so its weights have no order. Match by name.`,
-      {
-        checkpoint,
-      },
-    );
-  }
-  const names = new Map(extension.weights.map((name, i) => [name, weights[i]?.name]));
-  return (name) => names.get(name) ?? `${name} (no weight at its position)`;
-}
-
-function prepareIfWanted(
-  model: LayersModel,
-  weights: readonly NamedWeight[],
-  restored: Restored,
-  extension: TfjsExtension | undefined,
-  rename: (name: string) => string,
-  { includeOptimizer, optimizer: given }: RestoreModelOptions,
-): PreparedOptimizer | undefined {
-  if (includeOptimizer === false) return undefined;
-  const optimizer: Optimizer | undefined | null = given ?? model.optimizer;
-  const record = extension?.optimizer ?? undefined;
-  const { name } = restored.info;
-  if (record !== undefined && optimizer) return prepareOptimizer(model, optimizer, weights, record, restored.optimizer, rename);
-  if (record === undefined && !optimizer && includeOptimizer !== true) return undefined;
-  const what =
-    record === undefined
-      ? `${name} has no optimizer state, so training cannot go on from it exactly`
-      : `${name} has the state of an optimizer (${record.className}), but the model is not compiled`;
-  throw new HoldfastError(
-    'ERR_MODEL_MISMATCH',
-    `${what}. ${record === undefined ? '' : 'Compile the model first, or pass the optimizer. '}To take the weights alone, give includeOptimizer: false. Nothing in the model was changed.`,
-    { checkpoint: name },
-  );
-}
-
-/** Where only names differ, says how to restore nevertheless. */
+/** How to restore nevertheless. */
 function hint(
-  mismatches: readonly Mismatch[],
-  stored: ReadonlyMap<string, RestoredTensor>,
   weights: readonly NamedWeight[],
+  { tensors }: Restored,
   extension: TfjsExtension | undefined,
-  { match = 'name' }: RestoreModelOptions,
+  { match: { missing } }: MatchedWeights,
+  { match = 'name', mode = 'strict' }: RestoreModelOptions,
 ): string {
-  if (match === 'position' || mismatches.length === 0 || extension?.weights.length !== weights.length) return '';
-  const samePlaces = weights.every(
-    ({ variable }, i) => String(stored.get(extension.weights[i] as string)?.shape) === String(variable.shape),
-  );
-  if (!samePlaces) return '';
-  return 'By position all shapes fit: give the layers fixed names ({ name: … }), or restore with match: "position".';
+  const samePlaces =
+    match === 'name' &&
+    missing.length > 0 &&
+    extension?.weights.length === weights.length &&
+    weights.every(({ variable }, i) => String(tensors.get(extension.weights[i] as string)?.shape) === String(variable.shape));
+  if (samePlaces) return 'By position all shapes fit: give the layers fixed names ({ name: … }), or restore with match: "position".';
+  const rename = match === 'name' ? ['rename for weights that have other names in the checkpoint'] : [];
+  const weak = mode === 'strict' ? ['mode: "weak" to restore what fits and leave the rest of the model as it is'] : [];
+  const advice = [...rename, ...weak].join(', and ');
+  return advice === '' ? '' : `restoreModel takes ${advice}.`;
 }

@@ -21,11 +21,22 @@ import { type NamedWeight, namedWeights } from './weights.js';
 export interface SaveModelOptions {
   /** Global step, a whole number. */
   readonly step: number;
+  /** How many epochs are done. */
   readonly epoch?: number | undefined;
   /** Numbers by name; NaN and infinities are kept. */
   readonly metrics?: Readonly<Record<string, number>> | undefined;
-  /** Anything that JSON carries without loss: RNG, scheduler, data position, configuration. */
+  /** Of the learning-rate scheduler, as JSON; `restoreModel` gives it back. */
+  readonly scheduler?: Json | undefined;
+  /** Of the generators of random numbers, as JSON. */
+  readonly rng?: Json | undefined;
+  /** Where in the data training is: epoch, batch, order, as JSON. */
+  readonly dataPosition?: Json | undefined;
+  /** What the run was started with, as JSON. */
+  readonly config?: Json | undefined;
+  /** Anything else that JSON carries without loss, at most 64 MiB with all of the above. */
   readonly state?: Json | undefined;
+  /** Names for the checkpoint, made as links beside it: it is kept as long as it has one. A name that another checkpoint has moves to this one. */
+  readonly tags?: readonly string[] | undefined;
   /** Whether the optimizer's state is saved. Default: if the model is compiled, and the manager not opened for weights. Without it training cannot go on exactly. */
   readonly includeOptimizer?: boolean | undefined;
   /** The optimizer of a training loop of your own. Default: the one that the model was compiled with. */
@@ -59,7 +70,12 @@ const KEYS = [
   'step',
   'epoch',
   'metrics',
+  'scheduler',
+  'rng',
+  'dataPosition',
+  'config',
   'state',
+  'tags',
   'includeOptimizer',
   'optimizer',
   'stable',
@@ -68,6 +84,8 @@ const KEYS = [
   'signal',
   'onProgress',
 ] as const satisfies readonly (keyof SaveModelOptions)[];
+
+export const SAVE_MODEL_ASYNC_KEYS = [...KEYS, 'whenBusy'] as const satisfies readonly (keyof SaveModelAsyncOptions)[];
 
 /** Options of {@link saveModelAsync}. */
 export interface SaveModelAsyncOptions extends SaveModelOptions {
@@ -109,7 +127,7 @@ export async function saveModel(manager: CheckpointManager, model: LayersModel, 
  */
 export async function saveModelAsync(manager: CheckpointManager, model: LayersModel, options: SaveModelAsyncOptions): Promise<PendingSave> {
   const started = performance.now();
-  assertKnown('saveModelAsync', options, [...KEYS, 'whenBusy']);
+  assertKnown('saveModelAsync', options, SAVE_MODEL_ASYNC_KEYS);
   const { request, capture } = captureModel(manager, model, options, started);
   const { whenBusy } = options;
   let pending: PendingSave | undefined;
@@ -122,14 +140,16 @@ export async function saveModelAsync(manager: CheckpointManager, model: LayersMo
   }
 }
 
-interface CapturedModel {
+/** A model at one moment, as `manager.save` takes it. */
+export interface CapturedModel {
   readonly request: SaveRequest;
   /** To be released if no save takes it over. */
   readonly capture: TensorCapture;
 }
 
-function captureModel(manager: CheckpointManager, model: LayersModel, given: SaveModelOptions, started: number): CapturedModel {
-  const options = manager.contents === 'weights' ? { includeOptimizer: false, ...given } : given;
+/** Captures a model, synchronously. Throws `ERR_MODEL`, `ERR_INVALID_ARGUMENT`; nothing is held then. */
+export function captureModel(manager: CheckpointManager, model: LayersModel, given: SaveModelOptions, started: number): CapturedModel {
+  const options = { ...given, includeOptimizer: given.includeOptimizer ?? (manager.contents === 'weights' ? false : undefined) };
   const { stable = true, hold = 'device' } = options;
   if (typeof stable !== 'boolean') throw new HoldfastError('ERR_INVALID_ARGUMENT', `stable must be true or false, not ${String(stable)}.`);
   if (hold !== 'device' && hold !== 'host') {
@@ -145,7 +165,7 @@ function captureModel(manager: CheckpointManager, model: LayersModel, given: Sav
 }
 
 function toRequest(model: LayersModel, options: SaveModelOptions, capture: TensorCapture): SaveRequest {
-  const { step, epoch, metrics, state, attachments = [], signal, onProgress } = options;
+  const { step, epoch, metrics, scheduler, rng, dataPosition, config, state, tags, attachments = [], signal, onProgress } = options;
   const weights = namedWeights(model);
   const tensors = weights.map(({ name, variable }) => capture.take(variable, name));
   const optimizer = captureIfWanted(model, weights, options, capture);
@@ -154,12 +174,7 @@ function toRequest(model: LayersModel, options: SaveModelOptions, capture: Tenso
   const specs = weights.map(({ name, variable }) => ({ name, dtype: variable.dtype, shape: variable.shape }));
   let layout: readonly TensorFilePlan[] = [];
   return {
-    step,
-    epoch,
-    metrics,
-    state,
-    signal,
-    onProgress,
+    ...{ step, epoch, metrics, scheduler, rng, dataPosition, config, state, tags, signal, onProgress },
     tensors,
     ...(optimizer === undefined ? {} : { optimizer: optimizer.tensors }),
     contents: optimizer === undefined ? 'weights' : 'full',

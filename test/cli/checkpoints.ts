@@ -1,9 +1,9 @@
 /** Real checkpoints for the command to look at, and ways to harm them. */
-import { closeSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, cpSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { decodeManifest, type Manifest } from '../../src/format/manifest.js';
 import { encodeManifest } from '../../src/format/manifest-encode.js';
-import { CheckpointManager, type SaveRequest, type TensorInputs } from '../../src/index.js';
+import { CheckpointManager, type OpenOptions, type SaveRequest, type TensorInputs } from '../../src/index.js';
 import { freshDirectory } from '../helpers/directory.js';
 
 /** Three tensors; each of its own, so that a test can hit one. */
@@ -16,9 +16,9 @@ export function tensors(seed = 1): TensorInputs {
 }
 
 /** Saves the requests into a fresh directory, one checkpoint each, and gives its path. */
-export async function saveAll(requests: readonly Partial<SaveRequest>[]): Promise<string> {
+export async function saveAll(requests: readonly Partial<SaveRequest>[], options: OpenOptions = {}): Promise<string> {
   const directory = freshDirectory();
-  const manager = await CheckpointManager.open(directory, { engine: 'portable' });
+  const manager = await CheckpointManager.open(directory, { engine: 'portable', ...options });
   let step = 0;
   for (const request of requests) {
     step += 1000;
@@ -26,6 +26,13 @@ export async function saveAll(requests: readonly Partial<SaveRequest>[]): Promis
   }
   await manager.close();
   return directory;
+}
+
+/** A fresh copy of a directory, its links as they are. */
+export function copyOf(directory: string): string {
+  const copy = freshDirectory();
+  cpSync(directory, copy, { recursive: true, verbatimSymlinks: true });
+  return copy;
 }
 
 /** Path of the checkpoint of `step`, by its default name. */

@@ -1,16 +1,14 @@
 /** The configuration in force, and that no older one is lost. */
-import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { changedPaths } from '../../src/experiment/config.js';
 import { openExperiment } from '../../src/experiment/experiment.js';
 import type { Json } from '../../src/format/state.js';
-import { replaceSystem } from '../../src/system.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { rejection } from '../helpers/errors.js';
 import { collectWarnings, logLines, openTestExperiment } from '../helpers/experiment.js';
+import { replaceInSystem } from '../helpers/system.js';
 
 /** Opens, closes, and gives what was in force. */
 async function visit(root: string, config?: Json): Promise<Json | undefined> {
@@ -67,16 +65,7 @@ describe('config', () => {
 
   test('several in one millisecond are all kept', async () => {
     const root = freshDirectory();
-    replaceSystem({
-      monotonicMs: () => performance.now(),
-      randomHex: (bytes) => randomBytes(bytes).toString('hex'),
-      randomUuid: randomUUID,
-      now: () => 0,
-      hostName: os.hostname,
-      processId: () => process.pid,
-      isRunning: () => true,
-    });
-    onTestFinished(() => replaceSystem());
+    replaceInSystem({ now: () => 0 });
     for (let lr = 0; lr < 4; lr++) await visit(root, { lr });
     const kept = older(root).map((name) => JSON.parse(readFileSync(path.join(root, 'x', 'logs', name), 'utf8')).lr);
     expect(kept.sort()).toEqual([0, 1, 2]);

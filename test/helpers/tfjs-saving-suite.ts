@@ -4,7 +4,8 @@ import type * as tensorflow from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
 import type { CheckpointManager } from '../../src/manager/manager.js';
 import { keep } from '../../src/policy/keep.js';
-import { restoreModel, type SaveModelOptions, saveModel, saveModelAsync } from '../../src/tfjs/index.js';
+import { every } from '../../src/policy/trigger.js';
+import { restoreModel, type SaveModelOptions, saveModel, saveModelAsync, stepModel } from '../../src/tfjs/index.js';
 import { freshDirectory } from './directory.js';
 import { rejection } from './errors.js';
 import { openManager } from './manager.js';
@@ -102,6 +103,25 @@ export function savingSuite({ tf, name: backendName, inJavaScript }: LoadedBacke
     await restoreModel(manager, fresh);
     await train(tf, fresh, BEFORE, BEFORE + MORE);
     expect(stateOf(fresh)).toEqual(stateOf(model));
+  });
+
+  test('a weak restore into a model with another head takes what fits, and no tensor stays', async () => {
+    const { manager, model } = await trained();
+    await saveModel(manager, model, { step: BEFORE });
+    const target = tf.sequential({ layers: [...build().layers.slice(0, 3), tf.layers.dense({ name: 'head', units: OUTPUTS + 1 })] });
+    target.compile({ optimizer: tf.train.adam(0.5), loss: 'meanSquaredError' });
+    const [fresh, before] = [stateOf(target), alive(tf)];
+    const restored = await restoreModel(manager, target, 'latest', { mode: 'weak' });
+    expect(alive(tf)).toEqual(before);
+    expect(restored).toMatchObject({ optimizerRestored: false, match: { missing: [], extra: [], wrong: [{}, {}] } });
+    const { 'head/kernel': kernel, 'head/bias': bias } = fresh.weights;
+    expect(stateOf(target)).toEqual({ ...fresh, weights: { ...stateOf(model).weights, 'head/kernel': kernel, 'head/bias': bias } });
+    await rejection(
+      restoreModel(manager, tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1] })] }), 'latest', {
+        mode: 'weak',
+      }),
+      'ERR_MODEL_MISMATCH',
+    );
   });
 
   test('from a callback of fit, after every batch, without waiting: each checkpoint is of its own step', async () => {
@@ -247,6 +267,27 @@ export function savingSuite({ tf, name: backendName, inJavaScript }: LoadedBacke
       await rejection(newer.committed, 'ERR_ABORTED');
       expect(alive(tf)).toEqual(before);
       await gate.open();
+    });
+
+    test('after steps that are not due, skipped, refused and saved', async () => {
+      const directory = freshDirectory();
+      const manager = await openManager(directory, { trigger: every.steps(BEFORE), keep: keep.all() });
+      const model = build();
+      await train(tf, model, 0, BEFORE);
+      const expected = stateOf(model);
+      const before = alive(tf);
+      expect((await stepModel(manager, model, { step: BEFORE - 1 })).due).toBe(false);
+      const gate = holdUp(manager);
+      expect((await stepModel(manager, model, { step: BEFORE, whenBusy: 'skip' })).pending?.status).toBe('skipped');
+      await gate.open();
+      await rejection(stepModel(manager, model, { step: 2 * BEFORE, rng: () => Number.NaN }), 'ERR_INVALID_STATE');
+      await rejection(stepModel(manager, model, { step: 2 * BEFORE, tags: ['a/b'] }), 'ERR_INVALID_NAME');
+      expect(alive(tf)).toEqual(before);
+      const { pending } = await stepModel(manager, model, { step: 2 * BEFORE, rng: () => [1] });
+      await train(tf, model, BEFORE, BEFORE + MORE);
+      expect(await pending?.committed).toMatchObject({ warnings: [] });
+      expect(alive(tf)).toEqual(before);
+      expect((await restoredState(manager, 2 * BEFORE)).state).toEqual(expected);
     });
 
     test('after an asynchronous save that is committed', async () => {

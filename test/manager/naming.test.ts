@@ -117,7 +117,60 @@ describe('tags', () => {
     expect(removed).toEqual(['checkpoint_step00000001', 'checkpoint_step00000002']);
   });
 
-  test.each(['latest', 'best', 'registry.json', '../x', 'a/b', '.hidden', '', 3])('%s cannot be one', async (tag) => {
+  test('are links, however they say where they point, and if it is into a checkpoint', async () => {
+    const directory = freshDirectory();
+    const alias = path.join(freshDirectory(), 'alias');
+    symlinkSync(directory, alias);
+    const manager = await openManager(directory, { keep: keep.last(1) });
+    const links = [
+      (name: string) => `./${name}`,
+      (name: string) => `../${path.basename(directory)}/${name}/`,
+      (name: string) => path.join(directory, name),
+      (name: string) => path.join(alias, name),
+      (name: string) => `${name}/model.safetensors`,
+      (name: string) => path.join(alias, name, 'model.safetensors'),
+    ];
+    for (const [i, link] of links.entries()) {
+      const { name } = await manager.save({ ...smallRequest(i), metrics: {} });
+      symlinkSync(link(name), path.join(directory, `tag${i}`));
+    }
+    // These say nothing about any checkpoint of this directory.
+    const { name } = await manager.save({ ...smallRequest(90), metrics: {} });
+    symlinkSync(path.join(path.dirname(alias), name), path.join(directory, 'elsewhere'));
+    symlinkSync('latest', path.join(directory, 'newest'));
+    symlinkSync('latest/model.safetensors', path.join(directory, 'weights'));
+    symlinkSync('/nowhere/at/all', path.join(directory, 'dangling'));
+    const { removed } = await manager.save({ ...smallRequest(91), metrics: {} });
+    expect(removed).toEqual([name]);
+    const listed = [];
+    for await (const { step, tags } of manager.list()) listed.push([step, tags]);
+    expect(listed).toEqual([...links.map((_, i) => [i, [`tag${i}`]]), [91, []]]);
+  });
+
+  test('a link is called by the name of what it points at, also by its path, and with its tags', async () => {
+    const directory = freshDirectory();
+    const manager = await openManager(directory);
+    await manager.save({ ...smallRequest(1), metrics: {}, tags: ['paper'] });
+    for (const target of ['paper', path.join(directory, 'latest'), path.join(directory, 'paper'), 'checkpoint_step00000001']) {
+      const restored = await manager.restore(target);
+      expect([restored?.info.name, restored?.info.tags]).toEqual(['checkpoint_step00000001', ['paper']]);
+    }
+    expect(await manager.tag('again', path.join(directory, 'latest'))).toBe('checkpoint_step00000001');
+    expect(readlinkSync(path.join(directory, 'again'))).toBe('checkpoint_step00000001');
+    symlinkSync(path.join(directory, 'checkpoint_step00000001'), path.join(directory, 'absolute'));
+    expect((await manager.restore('absolute'))?.info.tags).toEqual(['absolute', 'again', 'paper']);
+  });
+
+  test('nothing but a link is replaced by latest and best', async () => {
+    const directory = freshDirectory();
+    const manager = await openManager(directory);
+    writeFileSync(path.join(directory, 'latest'), 'precious');
+    const { warnings } = await manager.save(smallRequest(1));
+    expect(warnings.join()).toContain('latest');
+    expect(readFileSync(path.join(directory, 'latest'), 'utf8')).toBe('precious');
+  });
+
+  test.each(['latest', 'best', 'registry.json', '../x', 'a/b', '.hidden', 'x.safetensors', '', 3])('%s cannot be one', async (tag) => {
     const manager = await openManager(freshDirectory());
     await rejection(manager.save({ ...smallRequest(1), tags: [tag as string] }), 'ERR_INVALID_NAME');
     await manager.save(smallRequest(1));

@@ -105,6 +105,14 @@ describe('what a program expects', () => {
     expect(restored?.match?.renamed).toEqual([{ name: 'head/kernel', from: 'old_head/kernel' }]);
   });
 
+  test('two names of one tensor share it, as tied weights do', async () => {
+    const manager = await saveModel();
+    const expected = { a: F32(2, 3), b: F32(2, 3) };
+    const restored = await manager.restore('latest', { expect: expected, mode: 'weak', rename: { a: 'dense/kernel', b: 'dense/kernel' } });
+    expect(restored?.tensors.get('a')).toBe(restored?.tensors.get('b'));
+    expect([...restored!.tensors.get('a')!.data]).toEqual([1, 1, 1, 1, 1, 1]);
+  });
+
   test('damage is found as ever, and what does not fit is no reason to take an older one', async () => {
     const manager = await saveModel();
     const [name = ''] = readdirSync(manager.directory).filter((each) => each.startsWith('checkpoint_'));
@@ -120,6 +128,9 @@ describe('what a program expects', () => {
     await rejection(manager.restore('latest', { expect: EXPECTED, tensors: ['x'] }), 'ERR_INVALID_ARGUMENT');
     await rejection(manager.restore('latest', { expect: { x: { dtype: 'float' as never, shape: [] } } }), 'ERR_INVALID_ARGUMENT');
     await rejection(manager.restore('latest', { expect: EXPECTED, mode: 'lax' as never }), 'ERR_INVALID_ARGUMENT');
+    for (const rename of [null, 'x', () => undefined, { 'dense/bias': 1 }]) {
+      await rejection(manager.restore('latest', { expect: EXPECTED, rename: rename as never }), 'ERR_INVALID_ARGUMENT');
+    }
     await rejection(manager.restore('latest', { contents: 'some' as never }), 'ERR_INVALID_ARGUMENT');
   });
 });

@@ -1,14 +1,14 @@
 /** Saving as training goes on: `step` asks the trigger. */
 import { readdirSync } from 'node:fs';
-import { setTimeout as later } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import type { CheckpointManager } from '../../src/manager/manager.js';
 import { keep } from '../../src/policy/keep.js';
 import { allOf, anyOf, every, on } from '../../src/policy/trigger.js';
 import { freshDirectory } from '../helpers/directory.js';
-import { rejection } from '../helpers/errors.js';
+import { rejection, thrown } from '../helpers/errors.js';
 import { openManager, smallRequest } from '../helpers/manager.js';
 import { preempt } from '../helpers/preempted.js';
+import { replaceInSystem } from '../helpers/system.js';
 
 /** Steps of a training; gives those at which something was saved, when all of it is durable. */
 async function train(
@@ -94,17 +94,26 @@ describe('step', () => {
   });
 
   test('a save by other means counts for triggers of time, and asking twice about a step gives one save', async () => {
-    const manager = await openManager(freshDirectory(), { trigger: anyOf(every.seconds(3600), every.steps(5)) });
+    const manager = await openManager(freshDirectory(), { trigger: anyOf(every.minutes(60), every.steps(5)) });
     expect(manager.shouldSave({ step: 4 })).toBeUndefined();
     expect(manager.shouldSave({ step: 5 })).toBe('step 5 was reached');
     expect(manager.shouldSave({ step: 5 })).toBe('step 5 was reached');
     await manager.save(smallRequest(5));
     expect(manager.shouldSave({ step: 5 })).toBeUndefined();
-    const hasty = await openManager(freshDirectory(), { trigger: every.seconds(0.05) });
-    await later(60);
-    expect(hasty.shouldSave({ step: 1 })).toContain('0.05 seconds have gone by');
-    await hasty.save(smallRequest(1));
-    expect(hasty.shouldSave({ step: 1 })).toBeUndefined();
+  });
+
+  test('time counts from the last save, whatever it was for, by a clock that does not jump', async () => {
+    let clock = 1_000_000;
+    replaceInSystem({ monotonicMs: () => clock });
+    const manager = await openManager(freshDirectory(), { trigger: every.minutes(10) });
+    clock += 599_999;
+    expect(manager.shouldSave({ step: 1 })).toBeUndefined();
+    clock += 1;
+    expect(manager.shouldSave({ step: 1 })).toContain('10 minutes have gone by');
+    await manager.save(smallRequest(1));
+    expect(manager.shouldSave({ step: 1 })).toBeUndefined();
+    clock += 600_000;
+    expect(manager.shouldSave({ step: 1 })).toBeDefined();
   });
 
   test('without a trigger it says what to do', async () => {
@@ -113,6 +122,49 @@ describe('step', () => {
     expect(error.message).toContain('trigger');
     const reader = await openManager(manager.directory, { readOnly: true });
     await rejection(reader.step(smallRequest(1)), 'ERR_READ_ONLY');
+  });
+
+  test('a function may give all that is saved: it is called only when a save is due, and its outcome captured in the call', async () => {
+    const manager = await openManager(freshDirectory(), { trigger: every.steps(2), keep: keep.all() });
+    const data = new Float32Array(4).fill(7);
+    const tensors = { x: { dtype: 'F32' as const, shape: [4], data } };
+    const make = vi.fn(() => ({ tensors, rng: [1, 2], tags: ['t'] }));
+    expect(await manager.step({ step: 1 }, make)).toEqual({ due: false, reason: undefined, pending: undefined });
+    expect(make).not.toHaveBeenCalled();
+    const stepping = manager.step({ step: 2, epoch: 1, metrics: { loss: 3 } }, make);
+    data.fill(9);
+    await (await stepping).pending?.committed;
+    expect(make).toHaveBeenCalledOnce();
+    const restored = await manager.restore('t');
+    expect(restored).toMatchObject({ step: 2, epoch: 1, metrics: { loss: 3 }, rng: [1, 2] });
+    expect([...restored!.tensors.get('x')!.data]).toEqual([7, 7, 7, 7]);
+    // What the trigger was asked about is what is saved.
+    const { pending } = await manager.step({ step: 4 }, () => ({ ...smallRequest(5), epoch: 8 }));
+    expect(await pending?.committed).toMatchObject({ name: 'checkpoint_step00000004' });
+    expect(await manager.restore({ step: 4 })).toMatchObject({ epoch: undefined, metrics: {} });
+  });
+
+  test('refuses a step that is none and misspelled members of a position, also when no save is due', async () => {
+    const manager = await openManager(freshDirectory(), { trigger: every.steps(100) });
+    const { tensors } = smallRequest(1);
+    for (const step of [undefined, '100', -1, 0.5, Number.NaN]) {
+      await rejection(manager.step({ step, tensors } as never), 'ERR_INVALID_ARGUMENT');
+      await rejection(
+        manager.step({ step } as never, () => ({ tensors })),
+        'ERR_INVALID_ARGUMENT',
+      );
+      thrown(() => manager.shouldSave({ step } as never), 'ERR_INVALID_ARGUMENT');
+    }
+    await rejection(manager.step({ step: 1, epoch: -1, tensors }), 'ERR_INVALID_ARGUMENT');
+    await rejection(
+      manager.step({ step: 1, tensors } as never, () => ({ tensors })),
+      'ERR_UNKNOWN_OPTION',
+    );
+    await rejection(manager.step({ step: 1 }, { tensors } as never), 'ERR_INVALID_ARGUMENT');
+    await rejection(
+      manager.step({ step: 100 }, () => ({ tensors, tag: 'a' })),
+      'ERR_UNKNOWN_OPTION',
+    );
   });
 
   test('what throws while it is asked for is thrown, and the next step is asked again', async () => {
@@ -146,6 +198,16 @@ describe('on improvement', () => {
     expect(second.shouldSave({ step: 6, metrics: { val_acc: 0.7 } })).toBeUndefined();
     expect(second.shouldSave({ step: 6, metrics: { val_acc: 0.72 } })).toBe('val_acc improved from 0.61 to 0.72');
     expect((await second.restore('best'))?.step).toBe(2);
+  });
+
+  test('a manager without a monitor goes on watching what was watched', async () => {
+    const directory = freshDirectory();
+    const first = await openManager(directory, { monitor: 'f1', mode: 'max', keep: keep.all() });
+    await first.save({ ...smallRequest(1), metrics: { f1: 0.5, loss: 9 } });
+    await first.close();
+    const second = await openManager(directory, { saveBestOnly: true, keep: keep.all() });
+    expect(second.shouldSave({ step: 2, metrics: { f1: 0.4, loss: 1 } })).toBeUndefined();
+    expect(second.shouldSave({ step: 2, metrics: { f1: 0.6, loss: 10 } })).toBe('f1 improved from 0.5 to 0.6');
   });
 
   test('an initial threshold has to be beaten by the first', async () => {
@@ -212,6 +274,21 @@ describe('signals', () => {
     expect(await train(manager, [3, 4])).toEqual([3]);
   });
 
+  test('preemption: a save by other means is the last one as well', async () => {
+    const ran = await preempt(`
+      const { on } = await import('holdfast');
+      const own = await CheckpointManager.open(directory + '/own', { engine, trigger: on.preemption() });
+      say('ready');
+      for (let step = 1; ; step++) {
+        await later(20);
+        if (own.shouldSave({ step }) !== undefined) await own.saveAsync(request(step));
+      }
+    `);
+    expect(ran.signal).toBe('SIGTERM');
+    expect(readdirSync(`${ran.directory}/own`).filter((name) => name.startsWith('checkpoint_'))).toHaveLength(1);
+    expect(ran.log.at(-1)).toContain('done');
+  });
+
   test('preemption: the next step is saved, and then the process ends', async () => {
     const ran = await preempt(`
       const { every, on, anyOf } = await import('holdfast');
@@ -226,6 +303,27 @@ describe('signals', () => {
     expect(ran.signal).toBe('SIGTERM');
     expect(ran.said).toEqual(['the process is about to end']);
     expect(readdirSync(`${ran.directory}/own`).filter((name) => name.startsWith('checkpoint_'))).toHaveLength(1);
+    expect(ran.log.at(-1)).toContain('done');
+  });
+
+  test('preemption: the last save is made although others are in flight and such a save would be skipped', async () => {
+    const ran = await preempt(`
+      const { on } = await import('holdfast');
+      const own = await CheckpointManager.open(directory + '/own', { engine, trigger: on.preemption(), whenBusy: 'skip' });
+      // In flight when the signal comes, and, once that is waited for, again.
+      own.on('preempted', () => void own.save(slow(900, 200)));
+      own.on('saveCommitted', ({ step }) => step === 900 && void own.save(slow(901, 500)));
+      const make = () => ({ tensors: request(1).tensors, whenBusy: 'skip' });
+      say('ready');
+      for (let step = 1000; ; step++) {
+        await later(10);
+        const { due, pending } = await own.step({ step }, make);
+        if (due) say(pending.status);
+      }
+    `);
+    expect(ran.said).toEqual(['accepted']);
+    const steps = readdirSync(`${ran.directory}/own`).filter((name) => name.startsWith('checkpoint_'));
+    expect(steps.map((name) => Math.floor(Number(name.replace('checkpoint_step', '')) / 100)).sort((a, b) => a - b)).toEqual([9, 9, 10]);
     expect(ran.log.at(-1)).toContain('done');
   });
 });

@@ -70,7 +70,7 @@ export const MANAGER = [
   {
     name: 'what does not fit is not loaded',
     file: 'src/format/match-tensors.ts',
-    find: 'if (!isAlike(wanted, found)) wrong.push',
+    find: 'if (!fits(wanted, found)) wrong.push',
     replace: 'if (name === undefined) wrong.push',
     tests: RECOVERY,
   },
@@ -99,8 +99,8 @@ export const MANAGER = [
   {
     name: 'a multiple is looked at once',
     file: 'src/manager/stepper.ts',
-    find: '      this.previous = this.current;\n    };',
-    replace: '    };',
+    find: '      this.previous = this.current;\n      this.lastSave',
+    replace: '      this.lastSave',
     tests: STEP,
   },
   {

@@ -63,9 +63,9 @@ export const TYPESCRIPT = [
   },
   {
     name: 'fsync after a new directory was made',
-    file: 'src/manager/core.ts',
-    find: '    await syncParent(made);',
-    replace: '',
+    file: 'src/storage/local.ts',
+    find: '  await syncParent(directory);\n}',
+    replace: '}',
     tests: PROTOCOL,
   },
   {
@@ -579,7 +579,7 @@ export const TYPESCRIPT = [
   {
     name: 'a save is out of the queue before anybody hears of its end',
     file: 'src/saver/queue.ts',
-    find: "    this.state = 'settled';\n    this.queue.remove(this);",
+    find: "    this.state = 'settled';\n    this.work = undefined;\n    this.dropped = undefined;\n    this.queue.remove(this);",
     replace: "    const waited = this.state === 'waiting';\n    this.state = 'settled';\n    if (waited) this.queue.remove(this);",
     also: [
       { file: 'src/saver/queue.ts', find: 'await next.run();', replace: '{\n      await next.run();\n      this.remove(next);\n    }' },

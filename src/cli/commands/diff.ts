@@ -1,7 +1,5 @@
 /** `holdfast diff`: what differs between two checkpoints or safetensors files. */
-import { Option } from 'commander';
 import type { EngineName } from '../../engine/contract.js';
-import type { DiffOptions } from '../../manager/diff.js';
 import type {
   ChangedTensor,
   DiffReport,
@@ -11,10 +9,11 @@ import type {
   MetadataDiff,
   NamedDifference,
 } from '../../manager/diff-report.js';
-import { type CommandContext, type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
+import { type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
 import { EXIT_FINE, EXIT_PROBLEM } from '../exit.js';
 import { DEFAULT_LIMIT, parseLimit } from '../limit.js';
 import { jsonNumber, printJson } from '../output.js';
+import { engineOption, showingProgress } from '../reading.js';
 import { resolveLink } from '../target.js';
 
 const NOTES = [
@@ -41,11 +40,7 @@ export const registerDiff: RegisterCommand = (program, context) =>
     .argument('<B>', 'what to compare it with')
     .option('--no-values', 'say which tensors differ, but not by how much: checksums are enough for that')
     .option('--limit <N>', 'show at most N tensors in the table, or "all"', parseLimit, DEFAULT_LIMIT)
-    .addOption(
-      new Option('--engine <NAME>', 'how to read: native (direct I/O), portable, or auto: native where it loads')
-        .choices(['auto', 'native', 'portable'])
-        .default('auto'),
-    )
+    .addOption(engineOption())
     .addHelpText(
       'after',
       helpEnd(
@@ -58,23 +53,15 @@ export const registerDiff: RegisterCommand = (program, context) =>
       ),
     )
     .action(async (a: string, b: string, { json, limit, engine, values }: DiffCommandOptions) => {
-      const report = await diffWithProgress(resolveLink(a), resolveLink(b), { engine, values }, context);
+      const { diffPaths } = await import('../../manager/diff.js');
+      const { signal } = context;
+      const report = await showingProgress((onProgress) =>
+        diffPaths(resolveLink(a), resolveLink(b), { engine, values, signal, onProgress }),
+      );
       if (json) printJson(toJson(report));
       else (await import('../diff-text.js')).printDiff(report, limit);
       context.exitCode = report.same ? EXIT_FINE : EXIT_PROBLEM;
     });
-
-async function diffWithProgress(a: string, b: string, options: DiffOptions, { signal }: CommandContext): Promise<DiffReport> {
-  const { diffPaths } = await import('../../manager/diff.js');
-  if (!process.stderr.isTTY) return diffPaths(a, b, { ...options, signal });
-  const { ProgressBar } = await import('../../terminal/progress-bar.js');
-  const bar = new ProgressBar({ stream: process.stderr });
-  try {
-    return await diffPaths(a, b, { ...options, signal, onProgress: bar.update });
-  } finally {
-    bar.finish();
-  }
-}
 
 /** The fields spelled out: they are an interface to other programs. */
 function toJson({ same, a, b, tensors, metadata }: DiffReport) {

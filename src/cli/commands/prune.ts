@@ -9,7 +9,7 @@ import { type Column, layOut } from '../table.js';
 import { collect, parseBest, parseBytes, parseCount, parseDuration, parseInterval, parseSteps, type Rule } from './prune-options.js';
 
 const NOTES = [
-  'A checkpoint stays if one of the --keep options wants it; those of weights only are counted separately. Whatever they say, the newest stays, the newest that training can go on from, the best, every one that a link beside it points at (a tag), and damaged ones. With --max-bytes alone everything is wanted, as far as it fits.',
+  'A checkpoint stays if one of the --keep options wants it; those of weights only are counted separately. Whatever they say, the newest stays, the newest that training can go on from, the best, every one that a link beside it points at (a tag), and damaged ones. Without :min or :max a metric is better the way that the manifests say, or if they watch another, the way that Keras infers from its name: more of acc, auc, precision, recall and fmeasure, less of all others. With --max-bytes alone everything is wanted, as far as it fits.',
   'The directory must not be written by a running process (ERR_LOCKED): that one prunes for itself, by its option keep. --dry-run takes no lock and changes nothing.',
   'JSON: {directory, dryRun, kept: [{name, sequence, step, bytes, reasons}], removed: [{name, sequence, step, bytes}], damaged: [name], bytes, warnings}; bytes: of what is removed. Exits with 1 if something could not be removed.',
 ];
@@ -31,7 +31,11 @@ export const registerPrune: RegisterCommand = (program, context) =>
     .description('Removes the checkpoints of a directory that none of the rules keeps. --dry-run shows which those are.')
     .argument('<DIR>', 'the directory that the checkpoints are in')
     .option('--keep-last <N>', 'the N newest', parseCount)
-    .option('--keep-best <METRIC:N>', 'the N best by a metric, such as val_loss:3, or score:3:max (repeatable)', collect(parseBest))
+    .option(
+      '--keep-best <METRIC:N>',
+      'the N best by a metric, such as val_loss:3, or with the way that is better, score:3:max (repeatable)',
+      collect(parseBest),
+    )
     .option(
       '--keep-every <INTERVAL>',
       'one of every so many steps (1000) or minutes (30m, 2h), for ever (repeatable)',

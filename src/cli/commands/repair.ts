@@ -1,11 +1,11 @@
 /** `holdfast repair`: mends a directory of checkpoints. */
-import { Option } from 'commander';
 import type { EngineName, RepairAction, RepairReport } from '../../index.js';
 import { plural } from '../../terminal/format.js';
 import { escapeText, withoutName, wrap } from '../../terminal/text.js';
-import { type CommandContext, type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
+import { type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
 import { EXIT_FINE, EXIT_PROBLEM } from '../exit.js';
 import { outputWidth, paint, print, printJson } from '../output.js';
+import { engineOption, showingProgress } from '../reading.js';
 
 const NOTES = [
   'Sweeps what processes that died have left (.tmp-*), moves damaged checkpoints to .quarantine/, points the links latest and best at what they should point at, takes away links that point at nothing, and makes registry.json anew of the manifests. No byte of a checkpoint is changed or removed. If no good checkpoint would be left, damaged ones stay where they are: an empty directory looks like a first run.',
@@ -29,11 +29,7 @@ export const registerRepair: RegisterCommand = (program, context) =>
     .option('--dry-run', 'only show what would be done')
     .option('--quick', 'look at manifests and sizes only, not at every byte')
     .option('--break-lock', 'take the lock from a holder that cannot be asked: on another host, or of before a restart')
-    .addOption(
-      new Option('--engine <NAME>', 'how to read: native (direct I/O), portable, or auto: native where it loads')
-        .choices(['auto', 'native', 'portable'])
-        .default('auto'),
-    )
+    .addOption(engineOption())
     .addHelpText(
       'after',
       helpEnd(
@@ -46,28 +42,14 @@ export const registerRepair: RegisterCommand = (program, context) =>
       ),
     )
     .action(async (directory: string, options: RepairCommandOptions) => {
-      const report = await repairWithProgress(directory, options, context);
+      const { repairDirectory } = await import('../../manager/repair.js');
+      const { dryRun, quick, breakLock, engine } = options;
+      const what = { dryRun: dryRun === true, quick: quick === true, breakLock: breakLock === true, engine, signal: context.signal };
+      const report = await showingProgress((onProgress) => repairDirectory(directory, { ...what, onProgress }));
       if (options.json) printJson(toJson(report));
       else printReport(report);
       context.exitCode = isFine(report) ? EXIT_FINE : EXIT_PROBLEM;
     });
-
-async function repairWithProgress(
-  directory: string,
-  { dryRun, quick, breakLock, engine }: RepairCommandOptions,
-  { signal }: CommandContext,
-): Promise<RepairReport> {
-  const { repairDirectory } = await import('../../manager/repair.js');
-  const options = { dryRun: dryRun === true, quick: quick === true, breakLock: breakLock === true, engine, signal };
-  if (!process.stderr.isTTY) return repairDirectory(directory, options);
-  const { ProgressBar } = await import('../../terminal/progress-bar.js');
-  const bar = new ProgressBar({ stream: process.stderr });
-  try {
-    return await repairDirectory(directory, { ...options, onProgress: bar.update });
-  } finally {
-    bar.finish();
-  }
-}
 
 function isFine({ dryRun, actions, left, warnings }: RepairReport): boolean {
   return left.length === 0 && warnings.length === 0 && (!dryRun || actions.length === 0);
@@ -99,7 +81,7 @@ function printReport(report: RepairReport): void {
   }
   for (const warning of warnings) print(paint('red', `! ${escapeText(warning)}`));
   if (actions.length + left.length + warnings.length > 0) print('');
-  print(summaryOf(dryRun, verified, actions.length, left.length + warnings.length));
+  say(summaryOf(dryRun, verified, actions.length, left.length + warnings.length));
 }
 
 const MAX_PROBLEMS = 3;

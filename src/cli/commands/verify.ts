@@ -1,9 +1,9 @@
 /** `holdfast verify`: is every byte what was saved? */
-import { Option } from 'commander';
 import type { EngineName, Problem, VerifyReport } from '../../index.js';
-import { type CommandContext, type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
+import { type CommonOptions, helpEnd, type RegisterCommand } from '../command.js';
 import { EXIT_FINE, EXIT_PROBLEM, EXIT_USAGE } from '../exit.js';
 import { printJson } from '../output.js';
+import { engineOption, showingProgress } from '../reading.js';
 import { resolveLink } from '../target.js';
 
 const NOTES = [
@@ -22,11 +22,7 @@ export const registerVerify: RegisterCommand = (program, context) =>
     .summary('read every byte and compare the checksums')
     .description('Reads every byte of a checkpoint, or of all checkpoints in a directory, and names what is damaged.')
     .argument('<PATH>', 'a directory of checkpoints, one checkpoint, or a .safetensors file')
-    .addOption(
-      new Option('--engine <NAME>', 'how to read: native (direct I/O), portable, or auto: native where it loads')
-        .choices(['auto', 'native', 'portable'])
-        .default('auto'),
-    )
+    .addOption(engineOption())
     .addHelpText(
       'after',
       helpEnd(
@@ -40,23 +36,13 @@ export const registerVerify: RegisterCommand = (program, context) =>
     )
     .action(async (given: string, { json, engine }: VerifyOptions) => {
       const target = resolveLink(given);
-      const report = await verifyWithProgress(target, engine, context);
+      const { verifyPath } = await import('../../manager/describe.js');
+      const { signal } = context;
+      const report = await showingProgress((onProgress) => verifyPath(target, { engine, signal, onProgress }));
       if (json) printJson(toJson(report));
       else (await import('../verdict.js')).printVerdict(report, given, engine);
       context.exitCode = exitCodeOf(report);
     });
-
-async function verifyWithProgress(target: string, engine: EngineName | 'auto', { signal }: CommandContext): Promise<VerifyReport> {
-  const { verifyPath } = await import('../../manager/describe.js');
-  if (!process.stderr.isTTY) return verifyPath(target, { engine, signal });
-  const { ProgressBar } = await import('../../terminal/progress-bar.js');
-  const bar = new ProgressBar({ stream: process.stderr });
-  try {
-    return await verifyPath(target, { engine, signal, onProgress: bar.update });
-  } finally {
-    bar.finish();
-  }
-}
 
 /** Where the only trouble is that files may not be read, nothing is known to be damaged. */
 function exitCodeOf({ ok, problems }: VerifyReport): number {
