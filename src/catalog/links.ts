@@ -18,7 +18,11 @@ export async function pointLink(directory: string, link: string, name: string): 
 
 /** Where `link` points; `undefined` where there is no symbolic link of that name. */
 export async function readLink(directory: string, link: string): Promise<string | undefined> {
-  return readlink(path.join(directory, link)).catch(() => undefined);
+  return readlink(path.join(directory, link)).catch((error: NodeJS.ErrnoException) => {
+    // EINVAL: it is no link. Anything else says nothing of the link: what it points at must not be taken for something without a tag.
+    if (error.code === 'ENOENT' || error.code === 'EINVAL') return undefined;
+    throw toHoldfastError(error, `read the link ${link}`, { path: path.join(directory, link) });
+  });
 }
 
 /** The tags of checkpoints by the checkpoints' names: whoever points a link at one, by whatever means, wants it to stay. */
@@ -33,13 +37,20 @@ export async function readTags(directory: string, listed: readonly Dirent[]): Pr
   return tags;
 }
 
+/** What following a path fails with where nothing is at its end, or nothing for us. */
+const LEADS_NOWHERE: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'EPERM']);
+
 /** What of `directory` a link in it points at or into, whichever way that is written; `undefined` where it points elsewhere. */
 async function findTagged(directory: string, target: string): Promise<string | undefined> {
   const pointed = path.resolve(directory, target);
   const name = entryOf(path.resolve(directory), pointed);
   if (name !== undefined) return name;
   // The directory may have another path, through a link above it.
-  const [real, parent] = await Promise.all([realpath(directory), realpath(path.dirname(pointed))]).catch(() => []);
+  const parents = [directory, path.dirname(pointed)];
+  const [real, parent] = await Promise.all(parents.map((each) => realpath(each))).catch((error: NodeJS.ErrnoException) => {
+    if (LEADS_NOWHERE.has(error.code)) return [];
+    throw toHoldfastError(error, `follow a link in ${directory}`, { path: pointed });
+  });
   return real === undefined || parent === undefined ? undefined : entryOf(real, path.join(parent, path.basename(pointed)));
 }
 

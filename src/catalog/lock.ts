@@ -37,8 +37,8 @@ export class DirectoryLock {
   /** Takes the lock of `directory`, from a dead holder if need be. Throws `ERR_LOCKED` naming the holder. */
   static async acquire(directory: string, engine: Engine): Promise<DirectoryLock> {
     const file = path.join(directory, LOCK_NAME);
-    const identity = await currentProcess(temporaryName(''));
     try {
+      const identity = await currentProcess(temporaryName(''));
       if (!(await tryCreate(file, identity))) await takeOver(file, identity, engine);
       return new DirectoryLock(file, identity, holdOpen(engine, file));
     } catch (error) {
@@ -206,14 +206,18 @@ async function assertDead(file: string, engine: Engine): Promise<ProcessIdentity
     // Unreadable or gone. Gone is free; something that is not a lock is not ours to remove.
     const there = await readSmallFile(file, MAX_LOCK_BYTES).then(
       () => true,
-      () => false,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return false;
+        throw error;
+      },
     );
     if (there) throw locked(file, undefined);
     return undefined;
   }
   const here = await currentProcess('');
   if (holder.host !== here.host) throw locked(file, holder);
-  if (holder.bootId !== here.bootId) {
+  // Where a boot id is not known, whether the process lives is all there is to go by.
+  if (holder.bootId !== here.bootId && holder.bootId !== '' && here.bootId !== '') {
     // The machine was restarted since. On a file system that several hosts may share, another host
     // could carry the same name, so there only a person can decide.
     const { type } = await statfs(path.dirname(file));
@@ -232,6 +236,8 @@ function isHeldOpen(engine: Engine, file: string): boolean {
     return false;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    // Without descriptors or memory nothing is known.
+    if (code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM') throw error;
     return code === 'EAGAIN' || code === 'EACCES';
   }
 }

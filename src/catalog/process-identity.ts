@@ -14,19 +14,30 @@ export interface ProcessIdentity {
   readonly token: string;
 }
 
-/** The identity of this process. */
+/** What reading a file of `/proc` fails with where there is none, or none for us. */
+const NOT_THERE: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'ESRCH', 'EACCES', 'EPERM']);
+
+/** The identity of this process. Throws what a lack of descriptors or memory says: an identity with a part missing would be taken for another's. */
 export async function currentProcess(token: string): Promise<ProcessIdentity> {
   const pid = processId();
   return { host: hostName(), bootId: await bootId(), pid, startTime: (await statOf(pid)).startTime, token };
 }
 
 async function bootId(): Promise<string> {
-  return (await readText('/proc/sys/kernel/random/boot_id').catch(() => '')).trim();
+  return (await readProc('/proc/sys/kernel/random/boot_id')).trim();
+}
+
+/** A file of `/proc`, empty where it is not there. */
+async function readProc(file: string): Promise<string> {
+  return readText(file).catch((error: NodeJS.ErrnoException) => {
+    if (NOT_THERE.has(error.code)) return '';
+    throw error;
+  });
 }
 
 /** State and start time (fields 3 and 22 of /proc/PID/stat); empty where there is no such process or no /proc. */
 async function statOf(pid: number): Promise<{ state: string; startTime: string }> {
-  const stat = await readText(`/proc/${pid}/stat`).catch(() => '');
+  const stat = await readProc(`/proc/${pid}/stat`);
   // The second field is the command in parentheses and may hold anything, so count from its end.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return { state: fields[0] ?? '', startTime: fields[19] ?? '' };
@@ -38,6 +49,8 @@ export async function isAlive({ pid, startTime: recorded }: ProcessIdentity): Pr
   const { state, startTime } = await statOf(pid);
   // A zombie does nothing any more; it only waits for its parent, which in a container may never come.
   if (state === 'Z' || state === 'X') return false;
+  // It has just ended, or it is hidden from us (hidepid).
+  if (startTime === '') return isRunning(pid);
   return recorded === '' || startTime === recorded;
 }
 

@@ -83,7 +83,7 @@ function notOfTheSystem(error: unknown, what: string, details: ErrorDetails): Ho
  * Whether `error` says that a checkpoint is damaged or cannot be read, so that another one may be tried. Running out of
  * descriptors or memory, a cancelled call or a defect says nothing about the checkpoint.
  */
-export function isDamage(error: HoldfastError): boolean {
+export function isDamage(error: Pick<HoldfastError, 'code'>): boolean {
   return !NOT_DAMAGE.has(error.code);
 }
 

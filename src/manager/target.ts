@@ -122,6 +122,9 @@ async function useFirstGood<T>(
   const skipped: SkippedCheckpoint[] = [];
   for (const { info } of candidates) {
     if (info.problem !== undefined) {
+      // What could not be looked at may be good: an older one is no answer.
+      if (!isDamage(info.problem))
+        throw new HoldfastError(info.problem.code, info.problem.message, { checkpoint: info.name, path: info.path });
       skipped.push({ name: info.name, ...info.problem });
       continue;
     }

@@ -138,7 +138,7 @@ export class Actions {
     const { life, world } = this;
     const checkpoint = await manager.openCheckpoint();
     if (checkpoint === null) return life.report('FIRST_RUN', 'openCheckpoint gave null although there are checkpoints');
-    const attempt = world.ledger.attempts.find(
+    const attempt = world.ledger.attempts.findLast(
       ({ name, sequence }) => name === checkpoint.info.name && sequence === checkpoint.info.sequence,
     );
     await world.turns(world.plan.below(30));
@@ -160,14 +160,17 @@ export class Actions {
   /** Another writer wants the directory. */
   private async rival(): Promise<void> {
     const { life } = this;
+    const { plan } = this.world;
     const rival = this.world.start(`${life.name}-rival`);
+    const isFaulty = plan.chance(0.4);
+    if (isFaulty) rival.fault = { at: plan.between(1, 25), code: plan.pick(['EIO', 'EMFILE', 'EMFILE']) };
     const second = await CheckpointManager.open(this.world.pathFor(rival), life.history.options).catch(
       (error: unknown) => error as HoldfastError,
     );
     if (second instanceof CheckpointManager) {
       life.report('TWO_WRITERS', 'a second writer was let in');
       await second.close();
-    } else if (second.code !== 'ERR_LOCKED' && life.process.alive && !life.saves.troubled) {
+    } else if (second.code !== 'ERR_LOCKED' && life.process.alive && !life.saves.troubled && !isFaulty) {
       life.report('TWO_WRITERS', `a second writer was refused with ${second.code}: ${second.message}`);
     }
   }

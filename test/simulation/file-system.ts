@@ -42,6 +42,8 @@ export class SimulatedFileSystem implements FileOperations {
   private readonly files = new Map<number, { readonly file: OpenFile; readonly process: SimulatedProcess }>();
   private nextDescriptor = 100;
   private readonly outside = new SimulatedProcess('outside');
+  /** Who did something last. */
+  private last = this.outside;
   /** What `/proc` says of this boot, and of the process that the whole simulation is. */
   bootId = '';
   startTime = 1;
@@ -148,12 +150,13 @@ export class SimulatedFileSystem implements FileOperations {
     await this.at(target, 'rmdir', (place, shown) => this.disk.rmdir(place(false), shown));
   };
 
-  /** The only files that are read so are those of `/proc`. */
-  readText = async (file: string): Promise<string> => {
-    if (file === '/proc/sys/kernel/random/boot_id') return `${this.bootId}\n`;
-    if (file === `/proc/${PROCESS_ID}/stat`) return `${PROCESS_ID} (node) S ${'0 '.repeat(18)}${this.startTime} 0`;
-    throw systemError('ENOENT', 'open', file);
-  };
+  /** The only files that are read so are those of `/proc`, by whoever has done something just now. */
+  readText = (file: string): Promise<string> =>
+    this.perform(this.last, 'read', file, undefined, () => {
+      if (file === '/proc/sys/kernel/random/boot_id') return `${this.bootId}\n`;
+      if (file === `/proc/${PROCESS_ID}/stat`) return `${PROCESS_ID} (node) S ${'0 '.repeat(18)}${this.startTime} 0`;
+      throw systemError('ENOENT', 'open', file);
+    });
 
   open = (file: string, flags: number, _mode: number | undefined): Promise<number> =>
     this.at(file, 'open', (place, shown, process) => {
@@ -278,6 +281,7 @@ export class SimulatedFileSystem implements FileOperations {
 
   private performNow<T>(process: SimulatedProcess, operation: string, shown: string, node: Node | undefined, work: () => T): T {
     if (!process.isAlive) throw dead(operation, shown);
+    this.last = process;
     this.clock.tick();
     try {
       // A thread that ends takes nobody with it; the process that ends takes all its threads.
@@ -327,7 +331,7 @@ export class SimulatedFileSystem implements FileOperations {
     node: Node | undefined,
   ): Error {
     process.fault = undefined;
-    process.struck = { operation, path: shown, ofDirectory: node?.kind === 'directory' };
+    process.struck = { operation, path: shown, ofDirectory: node?.kind === 'directory', code };
     if (operation === 'fsync' && this.random.chance(0.5)) {
       if (node?.kind === 'file') node.lost = true;
       // Nothing could be done about a lost directory of checkpoints: the next fsync of its parent reports success.

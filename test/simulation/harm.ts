@@ -52,8 +52,11 @@ function harmManifest(node: DirectoryNode, disk: Disk, random: Random): [string,
   return [`its manifest: ${kind}`, 'unreadable'];
 }
 
+/** Of no consequence, or another matter. */
+const UNLISTED: readonly string[] = ['manifest.json', 'notes.txt'];
+
 function harmFile(node: DirectoryNode, disk: Disk, random: Random): [string, Harm] {
-  const files = [...node.entries].filter(([name, entry]) => name !== 'manifest.json' && entry.kind === 'file' && entry.data.length > 0);
+  const files = [...node.entries].filter(([name, entry]) => !UNLISTED.includes(name) && entry.kind === 'file' && entry.data.length > 0);
   const [name, file] = random.pick(files) as [string, FileNode];
   const kind = random.pick(['flip', 'flip', 'cut', 'remove'] as const);
   if (kind === 'remove') node.erase(name);

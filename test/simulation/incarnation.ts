@@ -11,6 +11,8 @@ import { RestoreJudge, tryRestore } from './restoring.js';
 import { Saves } from './saves.js';
 import type { World } from './world.js';
 
+const FAULTS = ['EIO', 'EIO', 'ENOSPC', 'EMFILE', 'EMFILE'] as const;
+
 type Ending = 'close' | 'kill' | 'power loss';
 
 export class Incarnation {
@@ -91,7 +93,7 @@ export class Incarnation {
       worker.dieAfter(operations);
     } else {
       trace.say(`operation ${at} fails`);
-      this.process.fault = { at, code: plan.pick(['EIO', 'EIO', 'ENOSPC', 'EMFILE']) };
+      this.process.fault = { at, code: plan.pick(FAULTS) };
     }
   }
 
@@ -133,22 +135,34 @@ export class Incarnation {
   private async race(): Promise<void> {
     const { world, history } = this;
     const rivals = [world.start(`${this.name}-racer-1`), world.start(`${this.name}-racer-2`)];
+    const isFaulty = world.plan.chance(0.5);
+    if (isFaulty) world.plan.pick(rivals).fault = { at: world.plan.between(1, 40), code: world.plan.pick(FAULTS) };
     const opened = await Promise.allSettled(rivals.map((rival) => CheckpointManager.open(world.pathFor(rival), history.options)));
     const winners = opened.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
     if (winners.length > 1) this.report('TWO_WRITERS', 'two processes took the lock of a dead one');
     for (const outcome of opened) {
       const { reason } = outcome as PromiseRejectedResult;
-      if (outcome.status === 'rejected' && (reason as HoldfastError).code !== 'ERR_LOCKED') {
+      if (outcome.status === 'fulfilled') continue;
+      this.checkError('open', reason);
+      if (!isFaulty && (reason as HoldfastError).code !== 'ERR_LOCKED') {
         this.report('OPEN_FAILED', `racing for the lock: ${String((reason as Error).stack)}`);
       }
     }
-    for (const winner of winners) await winner.close();
+    for (const winner of winners) await winner.close().catch((error: unknown) => this.checkError('close', error));
     for (const rival of rivals) if (rival.open.size > 0) this.report('LEFT_OPEN', 'a process that raced for the lock left files open');
+    // One that could not remove its lock is as good as dead, or nobody else would ever get in.
+    world.files.startTime += 0.5;
   }
 
   async restoreLatest(manager: CheckpointManager, seen: readonly Seen[]): Promise<Attempt | undefined> {
     const outcome = await this.saves.call(() => tryRestore(() => manager.restore()).then(throwUnheard));
-    return this.process.alive ? this.judge.latest(seen, outcome, this.saves.troubled) : undefined;
+    return this.process.alive ? this.judge.latest(seen, outcome, this.faultiness) : undefined;
+  }
+
+  /** What may have gone wrong. Running out of descriptors says nothing about a checkpoint. */
+  private get faultiness(): 'none' | 'resources' | 'any' {
+    if (!this.saves.troubled) return 'none';
+    return this.process.struck?.code === 'EMFILE' && this.process.fault === undefined ? 'resources' : 'any';
   }
 
   async restoreBest(manager: CheckpointManager, seen: readonly Seen[]): Promise<void> {
@@ -195,7 +209,9 @@ export class Incarnation {
     if (!process.alive) return this.crash('kill');
     const open = world.files.openFilesOf(process);
     if (open.length > 0) this.report('LEFT_OPEN', `${open.join(', ')} were left open`);
-    const left = [...world.ledger.strangers(), ...(world.ledger.node?.entries.has('.lock') ? ['.lock'] : [])];
+    // What a rival that failed could not remove goes when the directory is opened next.
+    const strangers = world.ledger.strangers().filter((name) => !name.startsWith('.tmp-lock-'));
+    const left = [...strangers, ...(world.ledger.node?.entries.has('.lock') ? ['.lock'] : [])];
     if (left.length > 0 && !this.saves.troubled) this.report('LEFT_OVER', `closing has left ${left.join(', ')}`);
     this.audit();
     world.disk.capacity = this.roomy;
@@ -222,6 +238,7 @@ export class Incarnation {
     world.ledger.powerLost();
     this.audit();
     world.ledger.checkTags();
+    world.ledger.settleTags();
   }
 
   /** What a call rejects with is typed, and no defect. */

@@ -135,13 +135,17 @@ export class Ledger {
     return false;
   };
 
-  /** Every tag is where it was put, and from now on where it is. */
+  /** Every tag is where it was put. */
   checkTags(): void {
     for (const [tag, target] of this.tags) {
       if (!this.unsureTags.has(tag) && this.linkAt(tag) !== target)
         this.report('TAG', `${tag} is at ${this.linkAt(tag)} and not at ${target}`);
     }
-    for (const tag of [...this.tags.keys(), ...this.unsureTags]) {
+  }
+
+  /** What is there is durable: tags are where they are. */
+  settleTags(): void {
+    for (const tag of this.unsureTags) {
       const target = this.linkAt(tag);
       if (target === undefined) this.tags.delete(tag);
       else this.tags.set(tag, target);

@@ -25,7 +25,7 @@ export class SimulatedProcess {
   /** Something that happens before an operation. */
   hook: { readonly at: number; readonly run: () => void } | undefined;
   /** Where the fault struck, if it did. */
-  struck: { readonly operation: string; readonly path: string; readonly ofDirectory: boolean } | undefined;
+  struck: { readonly operation: string; readonly path: string; readonly ofDirectory: boolean; readonly code: SystemCode } | undefined;
   readonly open = new Map<number, OpenFile>();
 
   /** Hears of its death, at that very moment. */

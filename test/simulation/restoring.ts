@@ -30,8 +30,9 @@ function mayBeFull({ attempt }: Seen): boolean {
 export class RestoreJudge {
   constructor(private readonly ledger: Ledger) {}
 
-  /** A restore of the newest with nothing going on beside it. `faulty`: an operation of it may have failed. */
-  latest(seen: readonly Seen[], outcome: Restoration, faulty: boolean): Attempt | undefined {
+  /** A restore of the newest with nothing going on beside it. `faultiness`: whether an operation of it may have failed, and how. */
+  latest(seen: readonly Seen[], outcome: Restoration, faultiness: 'none' | 'resources' | 'any'): Attempt | undefined {
+    const faulty = faultiness !== 'none';
     const order = newestFirst(seen.filter(mayBeFull));
     const wanted = order.findIndex(({ attempt }) => attempt?.harm === 'none');
     if ('error' in outcome) {
@@ -47,7 +48,7 @@ export class RestoreJudge {
     }
     const found = this.bitExact(restored);
     const at = order.findIndex(({ name }) => name === restored.info.name);
-    if (at !== wanted && !(faulty && at > wanted)) {
+    if (at !== wanted && !(faultiness === 'any' && at > wanted)) {
       this.ledger.report('NOT_NEWEST', `${restored.info.name} was restored and not ${order[wanted]?.name ?? 'nothing'}`);
     }
     const skipped = restored.skipped.map(({ name }) => name).filter((name) => order.some((each) => each.name === name));
