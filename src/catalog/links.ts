@@ -9,8 +9,9 @@ import { removeFile, replaceSymlink, syncDirectory } from '../storage/local.js';
 /** Links that every save moves; they tag nothing. */
 export const MOVING_LINKS = ['latest', 'best'] as const;
 
-/** Points `link` at the checkpoint `name`, beside it. */
+/** Points `link` at the checkpoint `name`, beside it. Throws `ERR_INVALID_NAME` if something that is no symbolic link has the name. */
 export async function pointLink(directory: string, link: string, name: string): Promise<void> {
+  await assertLinkable(directory, link);
   await replaceSymlink(path.join(directory, link), name, TEMPORARY_PREFIX);
 }
 
@@ -73,7 +74,6 @@ export async function assertLinkable(directory: string, link: string): Promise<v
 
 /** Gives the checkpoint `name` a tag, durably; another one that had it loses it. */
 export async function setTag(directory: string, tag: string, name: string): Promise<void> {
-  await assertLinkable(directory, tag);
   await pointLink(directory, tag, name);
   await syncDirectory(directory);
 }

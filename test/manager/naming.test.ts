@@ -70,6 +70,18 @@ describe('a name without fields', () => {
   });
 });
 
+test('latest and best that are somebody’s file are not replaced: a warning says so', async () => {
+  const directory = freshDirectory();
+  writeFileSync(path.join(directory, 'latest'), 'precious');
+  mkdirSync(path.join(directory, 'best'));
+  const manager = await openManager(directory);
+  const { warnings } = await manager.save(smallRequest(1));
+  expect(warnings).toEqual([expect.stringContaining('"latest"'), expect.stringContaining('"best"')]);
+  expect(warnings.join()).toContain('is no symbolic link');
+  expect(readFileSync(path.join(directory, 'latest'), 'utf8')).toBe('precious');
+  expect((await manager.restore())?.step).toBe(1);
+});
+
 describe('tags', () => {
   test('keep a checkpoint as long as it has one', async () => {
     const directory = freshDirectory();
