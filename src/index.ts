@@ -23,7 +23,7 @@ export type { JsonDifference } from './format/compare-json.js';
 export type { ValueDifference } from './format/compare-values.js';
 export type { Dtype, TensorArray } from './format/dtype.js';
 export type { TensorFilePlan, TensorRole } from './format/layout.js';
-export type { Contents } from './format/manifest.js';
+export type { Contents, ManifestMonitor } from './format/manifest.js';
 export type { TensorMatch, TensorShape } from './format/match-tensors.js';
 export type { TensorEntry } from './format/safetensors.js';
 export type { Json, RunState } from './format/state.js';
@@ -63,7 +63,7 @@ export type { Restored, RestoreOptions, ReusedMemory } from './manager/restore.j
 export type { SaveResult, SaveSeconds } from './manager/save.js';
 export type { AsyncSaveRequest, Attachment, SaveRequest } from './manager/save-request.js';
 export type { PendingSave, SaveCounts } from './manager/saver.js';
-export type { OrFunctions, Position, StepContents, StepRequest, StepResult } from './manager/stepper.js';
+export type { Costly, OrFunctions, Position, StepContents, StepRequest, StepResult } from './manager/stepper.js';
 export type { RestoreTarget, WantedContents } from './manager/target.js';
 export type { WatchOptions } from './manager/watch.js';
 export type { MetricMode, Monitor } from './policy/best.js';
@@ -85,7 +85,7 @@ export {
   type TriggerNeeds,
 } from './policy/trigger.js';
 export type { SaveEvent, SaverEvents } from './saver/events.js';
-export type { AcceptedSave, SkippedSave } from './saver/pending.js';
+export type { AcceptedSave, PendingSaveOf, SkippedSave } from './saver/pending.js';
 export type { StreamedData, TensorData, TensorInput, TensorInputs } from './snapshot/source.js';
 export { type ShowProgressOptions, showProgress } from './terminal/show-progress.js';
 export { VERSION } from './version.js';

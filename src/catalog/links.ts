@@ -9,7 +9,7 @@ import { removeFile, replaceSymlink, syncDirectory } from '../storage/local.js';
 /** Links that every save moves; they tag nothing. */
 export const MOVING_LINKS = ['latest', 'best'] as const;
 
-/** Points `link` at the checkpoint `name`, beside it. Throws `ERR_INVALID_NAME` if something that is no symbolic link has the name. */
+/** Points `link` at the checkpoint `name`, beside it. Throws `ERR_INVALID_NAME` if something that is no link has that name. */
 export async function pointLink(directory: string, link: string, name: string): Promise<void> {
   await assertLinkable(directory, link);
   await replaceSymlink(path.join(directory, link), name, TEMPORARY_PREFIX);

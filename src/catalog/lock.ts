@@ -216,7 +216,7 @@ async function assertDead(file: string, engine: Engine): Promise<ProcessIdentity
   if (holder.bootId !== here.bootId) {
     // The machine was restarted since. On a file system that several hosts may share, another host
     // could carry the same name, so there only a person can decide.
-    const { type } = await statfs(file);
+    const { type } = await statfs(path.dirname(file));
     if (!LOCAL_FILE_SYSTEMS.has(type)) throw locked(file, holder);
     return holder;
   }

@@ -8,7 +8,7 @@ import { DirectoryLock } from '../catalog/lock.js';
 import { RecordCache } from '../catalog/record-cache.js';
 import { readRecords, readRegistry, writeRegistry } from '../catalog/registry.js';
 import { scanDirectory, scanManifests } from '../catalog/scan.js';
-import { toPolicyEntry } from '../catalog/summary.js';
+import { monitorOf, toPolicyEntry } from '../catalog/summary.js';
 import { sweepLeftovers } from '../catalog/sweep.js';
 import type { Engine, EngineName } from '../engine/contract.js';
 import { toHoldfastError } from '../engine/system-error.js';
@@ -39,6 +39,8 @@ export class WriterCore {
     /** Names of what dead writers had left, removed when the directory was opened. */
     readonly swept: readonly string[],
     private highest: number,
+    /** What the newest manifest said that is watched, when the directory was opened. */
+    readonly monitor: Monitor | undefined,
   ) {}
 
   /** The core of `directory` (a real path), shared; pair with {@link release}. */
@@ -74,7 +76,8 @@ export class WriterCore {
       if (cache.isChanged || (registry === undefined && entries.length > 0)) {
         await writeRegistry(directory, { runId, highestSequence }, entries, cache).catch(() => {});
       }
-      return new WriterCore(directory, lock, runId, swept, highestSequence);
+      const watched = entries.flatMap(({ record }) => (record?.monitor === undefined ? [] : [record]));
+      return new WriterCore(directory, lock, runId, swept, highestSequence, watched.length === 0 ? undefined : monitorOf(watched));
     } catch (error) {
       await lock.release();
       throw toHoldfastError(error, `open ${directory}`, { path: directory });

@@ -1,6 +1,7 @@
 /** What two manifests say differently, and where two state documents differ. */
 import { compareJson } from '../format/compare-json.js';
 import type { Manifest, ManifestMonitor } from '../format/manifest.js';
+import { RUN_STATE_KEYS } from '../format/state.js';
 import type { AttachmentSum, Both, MetadataDiff, NamedDifference } from './diff-report.js';
 import type { Side } from './diff-side.js';
 
@@ -70,6 +71,7 @@ async function compareStates(a: Side, b: Side, signal: AbortSignal | undefined):
   return compareJson(
     [
       { path: 'state', a: stateA.user, b: stateB.user },
+      ...RUN_STATE_KEYS.map((key) => ({ path: key, a: stateA.run?.[key], b: stateB.run?.[key] })),
       { path: 'extensions', a: stateA.extensions, b: stateB.extensions },
     ],
     MAX_STATE_DIFFERENCES,

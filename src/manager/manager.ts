@@ -26,6 +26,7 @@ import {
   checkCallOptions,
   count,
   type OpenOptions,
+  oneOf,
   resolveSettings,
   type Settings,
 } from './options.js';
@@ -152,7 +153,7 @@ export class CheckpointManager implements AsyncDisposable {
     assertTag(tag);
     assertTarget('tag', target);
     return (this.core as WriterCore).queue.exclusive(async () => {
-      const found = await withTarget(target, this.targets('any'), async (info) => info);
+      const found = await withTarget(target, this.targets(undefined), async (info) => info);
       if (found === null || path.dirname(found.path) !== this.directory) {
         throw new HoldfastError(
           'ERR_NOT_FOUND',
@@ -183,6 +184,7 @@ export class CheckpointManager implements AsyncDisposable {
     assertKnown('prune', options, ['keep', 'dryRun', 'signal']);
     assertSignalAndListener(options);
     const { keep, dryRun = false, signal } = options;
+    oneOf('dryRun', dryRun, [true, false]);
     const { monitor } = this.settings;
     const rules = keep === undefined ? this.settings.keep : checkRules('keep', keep);
     if (dryRun) return planPrune(this.directory, rules, monitor);

@@ -21,7 +21,7 @@ export const POSITION_KEYS = ['step', 'epoch', 'metrics'] as const satisfies rea
 export type StepContents = Omit<AsyncSaveRequest, keyof Position>;
 
 /** What may be a function in a {@link StepRequest}: it is called only if a save is due, and its outcome captured at once. */
-type Costly = Pick<AsyncSaveRequest, 'tensors' | 'optimizer' | 'state' | 'scheduler' | 'rng' | 'dataPosition' | 'config'>;
+export type Costly = Pick<AsyncSaveRequest, 'tensors' | 'optimizer' | 'state' | 'scheduler' | 'rng' | 'dataPosition' | 'config'>;
 
 /** Each member, or a function that gives it. */
 export type OrFunctions<T> = { readonly [Key in keyof T]: T[Key] | (() => T[Key]) };
@@ -49,8 +49,8 @@ export class Stepper {
   private readonly signals = new Set<string>();
   private readonly listeners = new Map<NodeJS.Signals, () => void>();
   private preemption: PreemptionHandle | undefined;
-  /** Waits for the save of the next step when the process is about to end. */
-  private lastSave: { readonly resolve: (save: Promise<unknown>) => void } | undefined;
+  /** Waits for the next save, however it is made, when the process is about to end. */
+  private lastSave: { readonly resolve: (outcome: Promise<SaveResult>) => void } | undefined;
   private previous: Place = BEGINNING;
   private current: Place = BEGINNING;
   private restored: Place | undefined;
@@ -61,15 +61,18 @@ export class Stepper {
     private readonly monitor: Monitor | undefined,
     private readonly trackers: readonly BestTracker[],
   ) {
-    saver.onAccepted = () => {
+    saver.onAccepted = (outcome) => {
       this.signals.clear();
       this.previous = this.current;
+      this.lastSave?.resolve(outcome);
+      this.lastSave = undefined;
     };
   }
 
   /** Looks up the best values that the trigger asks for, and listens to its signals. Throws `ERR_UNSUPPORTED` for signals in a worker thread. */
   static async create(saver: Saver, core: WriterCore, settings: Settings): Promise<Stepper> {
-    const { monitor } = settings;
+    // Without one of its own a run goes on watching what it has watched.
+    const monitor = settings.monitor ?? core.monitor;
     const trigger = triggerOf(settings);
     const { best = false, monitors: own = [] } = trigger?.needs ?? {};
     const usual = monitor === undefined ? DEFAULT_MONITORS : [monitor];
@@ -115,16 +118,10 @@ export class Stepper {
   async step({ step, epoch, metrics }: Position, make: () => StepContents): Promise<StepResult> {
     const reason = this.look({ step, epoch, metrics });
     if (reason === undefined) return NOT_DUE;
-    const { lastSave } = this;
     // A last save must not be left out because others are in flight.
-    const forced = lastSave === undefined ? {} : { whenBusy: 'wait' as const };
+    const forced = this.lastSave === undefined ? {} : { whenBusy: 'wait' as const };
     // What was looked at is what is saved.
-    const saving = this.saver.saveAsync({ ...make(), step, epoch, metrics, ...forced });
-    if (lastSave !== undefined) {
-      this.lastSave = undefined;
-      lastSave.resolve(saving.then(({ committed }): Promise<SaveResult | null> => committed));
-    }
-    return { due: true, reason, pending: await saving };
+    return { due: true, reason, pending: await this.saver.saveAsync({ ...make(), step, epoch, metrics, ...forced }) };
   }
 
   /** Where training came from: from the step before, or, at the beginning and where it goes back, from what was restored. */
@@ -165,7 +162,7 @@ export class Stepper {
     }
   }
 
-  /** The save of the next step, when it is durable. */
+  /** The next save that is accepted, when it is durable. */
   private saveNext(): Promise<unknown> {
     return new Promise((resolve) => {
       this.lastSave = { resolve };

@@ -1,14 +1,16 @@
 /** Which checkpoint is meant, and what to do when it is damaged or goes away meanwhile. */
 import path from 'node:path';
 import { type CatalogEntry, type CheckpointInfo, inspectDirectory, readManifest } from '../catalog/checkpoint.js';
-import { readLink } from '../catalog/links.js';
+import { readTags } from '../catalog/links.js';
 import { readRecords } from '../catalog/registry.js';
 import { isCheckpointDirectory, scanDirectory } from '../catalog/scan.js';
 import { monitorOf } from '../catalog/summary.js';
 import { isDamage } from '../engine/system-error.js';
 import { HoldfastError, type SkippedCheckpoint } from '../errors.js';
 import type { Contents, Manifest } from '../format/manifest.js';
+import { realpath } from '../fs.js';
 import { type Monitor, rankByValue } from '../policy/best.js';
+import { listDirectory } from '../storage/local.js';
 
 /** Which checkpoint: the newest that training can go on from, the best, the newest of a step, or one by name, tag or path. */
 export type RestoreTarget = 'latest' | 'best' | { readonly step: number } | (string & {});
@@ -143,8 +145,10 @@ async function useFirstGood<T>(
 
 /** The directory that a name or path means: a checkpoint of `base` of that name, else a path as from the command line. */
 export async function resolveCheckpoint(base: string, target: string): Promise<string> {
-  const inside = path.join(base, (path.basename(target) === target && (await readLink(base, target))) || target);
-  return path.basename(target) === target && (await isCheckpointDirectory(inside)) ? inside : path.resolve(target);
+  const inside = path.join(base, target);
+  const found = path.basename(target) === target && (await isCheckpointDirectory(inside)) ? inside : path.resolve(target);
+  // A link is called by the name of what it points at.
+  return realpath(found).catch(() => found);
 }
 
 /** Whether `target` is one that {@link restoreTarget} understands. */
@@ -166,5 +170,14 @@ async function usePath<T>(target: string, context: TargetContext, use: UseCheckp
   if (info.problem !== undefined) {
     throw new HoldfastError(info.problem.code, info.problem.message, { checkpoint: info.name, path: directory });
   }
-  return use(info, await readManifest(directory), []);
+  const tags = await tagsOf(directory);
+  return use({ ...info, tags }, await readManifest(directory), []);
+}
+
+/** As a listing of the directory that it is in gives them. */
+async function tagsOf(checkpoint: string): Promise<readonly string[]> {
+  const directory = path.dirname(checkpoint);
+  // One may be readable in a directory that may not be listed.
+  const listed = await listDirectory(directory).catch(() => []);
+  return (await readTags(directory, listed)).get(path.basename(checkpoint)) ?? [];
 }

@@ -17,10 +17,10 @@ export interface Monitor {
 /** What is asked of a checkpoint that may be the best. */
 export type Candidate = Pick<PolicyEntry, 'metrics' | 'sequence' | 'monitor'>;
 
-/** Parts of names whose metrics are better when larger, as Keras infers them. */
+/** Parts of names whose metrics are better when larger, as Keras 2 infers them. */
 const LARGER_IS_BETTER = ['acc', 'auc', 'fmeasure', 'precision', 'recall'];
 
-/** Keras's `mode="auto"`: max for accuracies and their like, min for everything else. */
+/** `mode="auto"` of Keras 2, from the name alone: max for accuracies and their like, min for everything else. */
 export function inferMode(metric: string): MetricMode {
   return LARGER_IS_BETTER.some((part) => metric.includes(part)) ? 'max' : 'min';
 }

@@ -1,5 +1,5 @@
 /**
- * Steps 11 and 12 of the commit protocol: registry, links, retention. The checkpoint is durable already, so nothing that
+ * Steps 11 and 12 of the commit protocol: links, retention, registry. The checkpoint is durable already, so nothing that
  * fails here makes the save fail.
  */
 import type { GoodEntry } from '../catalog/checkpoint.js';

@@ -10,6 +10,7 @@ import { scanDirectory } from '../catalog/scan.js';
 import type { Segment } from '../catalog/write-files.js';
 import type { Engine } from '../engine/contract.js';
 import { throwIfAborted, untilAborted } from '../engine/system-error.js';
+import { HoldfastError } from '../errors.js';
 import type { TensorEntry } from '../format/safetensors.js';
 import { toManifestMonitor } from '../policy/best.js';
 import { Filling } from '../snapshot/filling.js';
@@ -35,7 +36,7 @@ export async function writeCheckpoint(job: SaveJob, engine: Engine, inbox: Inbox
   const roomFor = async (bytes: number) => {
     roomMade = await makeRoom(job, inbox, cache, bytes);
   };
-  const persisted = await persistCheckpoint(
+  const persisting = persistCheckpoint(
     {
       directory,
       temporary,
@@ -60,6 +61,9 @@ export async function writeCheckpoint(job: SaveJob, engine: Engine, inbox: Inbox
       ...(job.makeRoom ? { makeRoom: roomFor } : {}),
     },
   );
+  const persisted = await persisting.catch((error: HoldfastError) => {
+    throw withRoomMade(error, roomMade);
+  });
   const sealed = performance.now();
   throwIfAborted(inbox.signal, 'The save');
   const { manifest } = persisted;
@@ -84,6 +88,13 @@ export async function writeCheckpoint(job: SaveJob, engine: Engine, inbox: Inbox
   inbox.tell({ type: 'settled', written: { name: published, sequence, persisted: persisted.figures, seconds, removed, warnings } });
   // A file system may take as long for this as for the writing: nobody waits for it but the next save.
   await removeGraves(directory, settled.graves).catch((error: unknown) => inbox.tell({ type: 'unremoved', reason: textOf(error) }));
+}
+
+/** What retention has removed for a save that then failed: somebody has to be told. */
+function withRoomMade(error: HoldfastError, removed: readonly string[]): HoldfastError {
+  if (removed.length === 0) return error;
+  const { name: _, code, message, stack: __, ...details } = error;
+  return new HoldfastError(code, `${message} To make room for it, retention had removed ${removed.join(', ')}.`, details);
 }
 
 function toFile(file: JobFile, engine: Engine, inbox: Inbox): PersistFile {

@@ -62,6 +62,7 @@ describe('prune', () => {
     expect(bytes).toBe(removed.reduce((sum, each) => sum + each.bytes, 0));
     expect(readdirSync(writer.directory)).toEqual(before);
     await rejection(reader.prune({ keep: keep.last(1) }), 'ERR_READ_ONLY');
+    await rejection(writer.prune({ keep: keep.last(1), dryRun: 0 as never }), 'ERR_INVALID_ARGUMENT');
     // Without other rules, by those that the directory was opened with.
     expect((await writer.prune({ dryRun: true })).removed).toEqual([]);
   });

@@ -83,7 +83,8 @@ describe.skipIf(!CAN_MOUNT).each(ENGINES)('a disk with room for three, %s engine
       manager.save({ step: 3, tensors: { x: { dtype: 'U8', shape: [3 * MIB], data: new Uint8Array(3 * MIB) } } }),
       'ERR_NO_SPACE',
     );
-    expect(error.message).toContain('does not fit');
+    expect(error.message).toMatch(/does not fit.*retention had removed checkpoint_step00000001\./s);
+    expect(error.path).toBe(manager.directory);
     expect(stepsOf(manager.directory)).toEqual([2]);
     expect(readdirSync(manager.directory).filter((name) => name.startsWith('.tmp-'))).toEqual([]);
     rmSync(path.join(mount, 'others'));

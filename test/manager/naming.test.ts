@@ -70,18 +70,6 @@ describe('a name without fields', () => {
   });
 });
 
-test('latest and best that are somebody’s file are not replaced: a warning says so', async () => {
-  const directory = freshDirectory();
-  writeFileSync(path.join(directory, 'latest'), 'precious');
-  mkdirSync(path.join(directory, 'best'));
-  const manager = await openManager(directory);
-  const { warnings } = await manager.save(smallRequest(1));
-  expect(warnings).toEqual([expect.stringContaining('"latest"'), expect.stringContaining('"best"')]);
-  expect(warnings.join()).toContain('is no symbolic link');
-  expect(readFileSync(path.join(directory, 'latest'), 'utf8')).toBe('precious');
-  expect((await manager.restore())?.step).toBe(1);
-});
-
 describe('tags', () => {
   test('keep a checkpoint as long as it has one', async () => {
     const directory = freshDirectory();
@@ -157,6 +145,29 @@ describe('tags', () => {
     const listed = [];
     for await (const { step, tags } of manager.list()) listed.push([step, tags]);
     expect(listed).toEqual([...links.map((_, i) => [i, [`tag${i}`]]), [91, []]]);
+  });
+
+  test('a link is called by the name of what it points at, also by its path, and with its tags', async () => {
+    const directory = freshDirectory();
+    const manager = await openManager(directory);
+    await manager.save({ ...smallRequest(1), metrics: {}, tags: ['paper'] });
+    for (const target of ['paper', path.join(directory, 'latest'), path.join(directory, 'paper'), 'checkpoint_step00000001']) {
+      const restored = await manager.restore(target);
+      expect([restored?.info.name, restored?.info.tags]).toEqual(['checkpoint_step00000001', ['paper']]);
+    }
+    expect(await manager.tag('again', path.join(directory, 'latest'))).toBe('checkpoint_step00000001');
+    expect(readlinkSync(path.join(directory, 'again'))).toBe('checkpoint_step00000001');
+    symlinkSync(path.join(directory, 'checkpoint_step00000001'), path.join(directory, 'absolute'));
+    expect((await manager.restore('absolute'))?.info.tags).toEqual(['absolute', 'again', 'paper']);
+  });
+
+  test('nothing but a link is replaced by latest and best', async () => {
+    const directory = freshDirectory();
+    const manager = await openManager(directory);
+    writeFileSync(path.join(directory, 'latest'), 'precious');
+    const { warnings } = await manager.save(smallRequest(1));
+    expect(warnings.join()).toContain('latest');
+    expect(readFileSync(path.join(directory, 'latest'), 'utf8')).toBe('precious');
   });
 
   test.each(['latest', 'best', 'registry.json', '../x', 'a/b', '.hidden', 'x.safetensors', '', 3])('%s cannot be one', async (tag) => {

@@ -200,6 +200,16 @@ describe('on improvement', () => {
     expect((await second.restore('best'))?.step).toBe(2);
   });
 
+  test('a manager without a monitor goes on watching what was watched', async () => {
+    const directory = freshDirectory();
+    const first = await openManager(directory, { monitor: 'f1', mode: 'max', keep: keep.all() });
+    await first.save({ ...smallRequest(1), metrics: { f1: 0.5, loss: 9 } });
+    await first.close();
+    const second = await openManager(directory, { saveBestOnly: true, keep: keep.all() });
+    expect(second.shouldSave({ step: 2, metrics: { f1: 0.4, loss: 1 } })).toBeUndefined();
+    expect(second.shouldSave({ step: 2, metrics: { f1: 0.6, loss: 10 } })).toBe('f1 improved from 0.5 to 0.6');
+  });
+
   test('an initial threshold has to be beaten by the first', async () => {
     const manager = await openManager(freshDirectory(), { monitor: 'loss', initialValueThreshold: 0.5, saveBestOnly: true });
     expect(await train(manager, range(0, 3), (step) => ({ loss: [0.9, 0.5, 0.4, 0.45][step] as number }))).toEqual([2]);
@@ -262,6 +272,21 @@ describe('signals', () => {
     go();
     await manager.flush();
     expect(await train(manager, [3, 4])).toEqual([3]);
+  });
+
+  test('preemption: a save by other means is the last one as well', async () => {
+    const ran = await preempt(`
+      const { on } = await import('holdfast');
+      const own = await CheckpointManager.open(directory + '/own', { engine, trigger: on.preemption() });
+      say('ready');
+      for (let step = 1; ; step++) {
+        await later(20);
+        if (own.shouldSave({ step }) !== undefined) await own.saveAsync(request(step));
+      }
+    `);
+    expect(ran.signal).toBe('SIGTERM');
+    expect(readdirSync(`${ran.directory}/own`).filter((name) => name.startsWith('checkpoint_'))).toHaveLength(1);
+    expect(ran.log.at(-1)).toContain('done');
   });
 
   test('preemption: the next step is saved, and then the process ends', async () => {

@@ -99,8 +99,8 @@ export const MANAGER = [
   {
     name: 'a multiple is looked at once',
     file: 'src/manager/stepper.ts',
-    find: '      this.previous = this.current;\n    };',
-    replace: '    };',
+    find: '      this.previous = this.current;\n      this.lastSave',
+    replace: '      this.lastSave',
     tests: STEP,
   },
   {

@@ -19,9 +19,13 @@ export class SimulatedClock implements System {
 
   /** Some time goes by, as for one operation. */
   tick(): void {
-    const passed = 1 + this.random.below(400);
-    this.wall += passed;
-    this.monotonic += passed;
+    this.pass(1 + this.random.below(400));
+  }
+
+  /** Time goes by. */
+  pass(microseconds: number): void {
+    this.wall += microseconds;
+    this.monotonic += microseconds;
   }
 
   /** Somebody sets the clock; nothing else notices. */

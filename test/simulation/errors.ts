@@ -7,6 +7,7 @@ const SENTENCES = {
   EIO: 'i/o error',
   EISDIR: 'illegal operation on a directory',
   ELOOP: 'too many symbolic links encountered',
+  EMFILE: 'too many open files',
   ENOENT: 'no such file or directory',
   ENOSPC: 'no space left on device',
   ENOTDIR: 'not a directory',

@@ -11,10 +11,10 @@ import { type SystemCode, systemError } from './errors.js';
 import { BLOCK_BYTES, DirectoryNode, type FileNode, type Node } from './nodes.js';
 import type { Random } from './prng.js';
 import { type OpenFile, SimulatedProcess } from './process.js';
+import { direntOf, exactStatsOf, statsOf } from './stats.js';
 import type { Trace } from './trace.js';
 
 const EXT4 = 0xef53;
-const KINDS = { file: 0o100644, directory: 0o040755, link: 0o120777 } as const;
 
 /** What all simulated disks are mounted in: it is there, and nothing can be done to it. */
 const OUTSIDE = { path: '/sim', node: new DirectoryNode(1) } as const;
@@ -57,21 +57,30 @@ export class SimulatedFileSystem implements FileOperations {
     private readonly breakage: Breakage,
   ) {}
 
-  /** A process that sees the disk at its own place. */
-  start(tag: string): SimulatedProcess {
-    const process = new SimulatedProcess(tag);
+  /** A process, or with `of` a thread of one, that sees the disk at its own place. */
+  start(tag: string, of?: SimulatedProcess): SimulatedProcess {
+    const process = new SimulatedProcess(tag, of);
     this.processes.set(tag, process);
     return process;
   }
 
-  /** The process is gone: what it had open is closed. */
-  reap(process: SimulatedProcess): void {
-    process.alive = false;
-    for (const [fd, { node }] of process.open) {
-      this.files.delete(fd);
-      if (node.kind === 'file') this.disk.closed(node);
+  /** The process is gone, with its threads: what it had open is closed. */
+  reap(gone: SimulatedProcess): void {
+    gone.end();
+    for (const process of this.processes.values()) {
+      if (process !== gone && process.of !== gone) continue;
+      for (const [fd, { node }] of process.open) {
+        this.files.delete(fd);
+        if (node.kind === 'file') this.disk.closed(node);
+      }
+      process.open.clear();
     }
-    process.open.clear();
+  }
+
+  /** Paths of what a process has open, its threads included, but for those that died: Node.js closes what they had. */
+  openFilesOf(owner: SimulatedProcess): string[] {
+    const processes = [...this.processes.values()].filter((process) => process === owner || (process.of === owner && process.alive));
+    return processes.flatMap(({ open }) => [...open.values()].map(({ path: file }) => file));
   }
 
   link = (existing: string, file: string): Promise<void> =>
@@ -96,9 +105,9 @@ export class SimulatedFileSystem implements FileOperations {
       return node.target;
     });
 
-  stat = (file: string): Promise<Stats> => this.at(file, 'stat', (place, shown) => this.statsOf(there(place(true), 'stat', shown)));
+  stat = (file: string): Promise<Stats> => this.at(file, 'stat', (place, shown) => statsOf(there(place(true), 'stat', shown)));
 
-  lstat = (file: string): Promise<Stats> => this.at(file, 'lstat', (place, shown) => this.statsOf(there(place(false), 'lstat', shown)));
+  lstat = (file: string): Promise<Stats> => this.at(file, 'lstat', (place, shown) => statsOf(there(place(false), 'lstat', shown)));
 
   lstatExactly = (file: string): Promise<BigIntStats> =>
     this.at(file, 'lstat', (place, shown) => exactStatsOf(there(place(false), 'lstat', shown)));
@@ -165,7 +174,7 @@ export class SimulatedFileSystem implements FileOperations {
       if (node.kind === 'file') this.disk.closed(node);
     });
 
-  fstat = (fd: number): Promise<Stats> => this.on(fd, 'fstat', ({ node }) => this.statsOf(node));
+  fstat = (fd: number): Promise<Stats> => this.on(fd, 'fstat', ({ node }) => statsOf(node));
 
   readonly moving: Transfers = {
     sync: (fd) => this.on(fd, 'fsync', ({ node }) => this.sync(node)),
@@ -213,7 +222,8 @@ export class SimulatedFileSystem implements FileOperations {
     return node;
   }
 
-  private processOf(file: string): SimulatedProcess | undefined {
+  /** Who asks for it. */
+  processOf(file: string): SimulatedProcess | undefined {
     return this.processes.get(file.slice('/sim/'.length, file.indexOf('/', '/sim/'.length) >>> 0));
   }
 
@@ -267,15 +277,18 @@ export class SimulatedFileSystem implements FileOperations {
   }
 
   private performNow<T>(process: SimulatedProcess, operation: string, shown: string, node: Node | undefined, work: () => T): T {
-    if (!process.alive) throw dead(operation, shown);
+    if (!process.isAlive) throw dead(operation, shown);
     this.clock.tick();
-    const number = ++process.operations;
     try {
-      if (number === process.diesAt) this.kill(process, work);
-      this.runHook(process, number);
-      if (process.fault !== undefined && number >= process.fault.at && operation !== 'close') {
-        const error = this.strike(process, process.fault, operation, shown, node);
-        // What is asked for does not happen, and nobody hears of it.
+      // A thread that ends takes nobody with it; the process that ends takes all its threads.
+      for (const each of process.line) if (++each.operations === each.diesAt) this.kill(each, work);
+      const owner = process.of ?? process;
+      this.runHook(owner);
+      if (owner.fault !== undefined && owner.operations >= owner.fault.at) {
+        const error = this.strike(owner, owner.fault, operation, shown, node);
+        // A file is closed whatever is said of it.
+        if (operation === 'close') work();
+        // What was asked for does not happen, and nobody hears of it.
         if (this.breakage.swallows?.includes(operation)) return undefined as T;
         throw error;
       }
@@ -288,9 +301,9 @@ export class SimulatedFileSystem implements FileOperations {
     }
   }
 
-  private runHook(process: SimulatedProcess, number: number): void {
+  private runHook(process: SimulatedProcess): void {
     const { hook } = process;
-    if (hook === undefined || number < hook.at) return;
+    if (hook === undefined || process.operations < hook.at) return;
     process.hook = undefined;
     hook.run();
   }
@@ -302,7 +315,7 @@ export class SimulatedFileSystem implements FileOperations {
     } catch {
       // It fails, and nobody is there to see it.
     }
-    process.alive = false;
+    process.end();
     throw dead(happens ? 'after' : 'before', '');
   }
 
@@ -322,10 +335,6 @@ export class SimulatedFileSystem implements FileOperations {
     }
     return systemError(code, operation, shown);
   }
-
-  private statsOf(node: Node): Stats {
-    return new SimulatedStats(node) as unknown as Stats;
-  }
 }
 
 function dead(operation: string, shown: string): Error {
@@ -340,64 +349,4 @@ function there({ node }: Place, syscall: string, shown: string): Node {
 function asFile(node: Node, syscall: string): FileNode {
   if (node.kind !== 'file') throw systemError('EISDIR', syscall);
   return node;
-}
-
-class SimulatedStats {
-  readonly size: number;
-  readonly mode: number;
-  readonly dev = 1;
-  readonly ino: number;
-  readonly mtimeMs: number;
-  readonly ctimeMs: number;
-
-  constructor(private readonly node: Node) {
-    this.size = sizeOf(node);
-    this.mode = KINDS[node.kind];
-    this.ino = node.ino;
-    this.mtimeMs = node.modified / 1000;
-    this.ctimeMs = node.changed / 1000;
-  }
-
-  isFile(): boolean {
-    return this.node.kind === 'file';
-  }
-
-  isDirectory(): boolean {
-    return this.node.kind === 'directory';
-  }
-
-  isSymbolicLink(): boolean {
-    return this.node.kind === 'link';
-  }
-}
-
-function exactStatsOf(node: Node): BigIntStats {
-  const nanoseconds = (microseconds: number) => BigInt(microseconds) * 1000n;
-  const stats = {
-    dev: 1n,
-    ino: BigInt(node.ino),
-    size: BigInt(sizeOf(node)),
-    mtimeNs: nanoseconds(node.modified),
-    ctimeNs: nanoseconds(node.changed),
-    isFile: () => node.kind === 'file',
-    isDirectory: () => node.kind === 'directory',
-    isSymbolicLink: () => node.kind === 'link',
-  };
-  return stats as unknown as BigIntStats;
-}
-
-function sizeOf(node: Node): number {
-  return node.kind === 'file' ? node.data.length : node.kind === 'link' ? node.target.length : BLOCK_BYTES;
-}
-
-function direntOf(name: string, node: Node, directory: string): Dirent {
-  const entry = {
-    name,
-    parentPath: directory,
-    path: directory,
-    isFile: () => node.kind === 'file',
-    isDirectory: () => node.kind === 'directory',
-    isSymbolicLink: () => node.kind === 'link',
-  };
-  return entry as unknown as Dirent;
 }

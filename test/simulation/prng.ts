@@ -37,6 +37,16 @@ export class Random {
     return items[this.below(items.length)] as T;
   }
 
+  /** One of `items`, each as likely as its weight says. */
+  weighted<T>(items: readonly (readonly [weight: number, item: T])[]): T {
+    let at = this.below(items.reduce((sum, [weight]) => sum + weight, 0));
+    for (const [weight, item] of items) {
+      if (at < weight) return item;
+      at -= weight;
+    }
+    throw new RangeError('There is nothing to choose from.');
+  }
+
   shuffle<T>(items: T[]): T[] {
     for (let i = items.length - 1; i > 0; i--) {
       const other = this.below(i + 1);

@@ -1,5 +1,4 @@
 /** A simulated process: what it has open, and when something happens to it. */
-
 import type { SystemCode } from './errors.js';
 import type { DirectoryNode, FileNode } from './nodes.js';
 
@@ -29,10 +28,32 @@ export class SimulatedProcess {
   struck: { readonly operation: string; readonly path: string; readonly ofDirectory: boolean } | undefined;
   readonly open = new Map<number, OpenFile>();
 
-  constructor(readonly tag: string) {}
+  /** Hears of its death, at that very moment. */
+  onEnd: (() => void) | undefined;
+
+  constructor(
+    readonly tag: string,
+    /** The process that it is a thread of. */
+    readonly of?: SimulatedProcess,
+  ) {}
 
   get mount(): string {
     return `/sim/${this.tag}`;
+  }
+
+  get isAlive(): boolean {
+    return this.alive && this.of?.alive !== false;
+  }
+
+  /** Itself, and whose thread it is. */
+  get line(): SimulatedProcess[] {
+    return this.of === undefined ? [this] : [this, this.of];
+  }
+
+  end(): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.onEnd?.();
   }
 
   /** So many operations from now, it dies. */

@@ -99,6 +99,19 @@ export class RestoreJudge {
     }
   }
 
+  /** What `list` and `verify` say: `listed` are names with their status, `damaged` the names of those with problems. */
+  listing(seen: readonly Seen[], listed: readonly string[], damaged: ReadonlySet<string | null>): void {
+    const statusOf = ({ attempt }: Seen) => (attempt?.harm === 'none' || attempt?.harm === 'hidden' ? 'good' : 'damaged');
+    const expected = newestFirst(seen)
+      .reverse()
+      .map((each) => `${each.name} ${statusOf(each)}`);
+    if (listed.join() !== expected.join()) this.ledger.report('LIST', `listed are [${listed.join(', ')}] and not [${expected.join(', ')}]`);
+    const harmed = seen.filter(({ attempt }) => attempt?.harm !== 'none').map(({ name }) => name);
+    if ([...damaged].sort().join() !== harmed.sort().join()) {
+      this.ledger.report('VERIFY', `damaged are said to be [${[...damaged].join(', ')}] and not [${harmed.join(', ')}]`);
+    }
+  }
+
   /** Never a wrong byte. Gives the save that it is. */
   bitExact(restored: Restored): Attempt | undefined {
     const { info, state, tensors, optimizer } = restored;

@@ -15,6 +15,8 @@ export class Saves {
   private told = 0;
   /** Errors are expected: the disk is full, or an operation was made to fail. */
   troubled = false;
+  /** The lock is somebody else's: every save must be refused for that. */
+  evicted = false;
 
   constructor(
     private readonly ledger: Ledger,
@@ -82,6 +84,7 @@ export class Saves {
     const more = `, removed [${removed.join(', ')}], warnings [${warnings.join(', ')}]`;
     this.say(`save ${attempt.id} acknowledged as ${name}, sequence ${sequence}`, more);
     const { ledger } = this;
+    if (this.evicted) ledger.report('TWO_WRITERS', `save ${attempt.id} was committed although the lock was lost`);
     if (attempt.outcome === 'refused') ledger.report('FALSE_SUCCESS', `save ${attempt.id} was refused and acknowledged`);
     const present = ledger.attempts.filter((each) => each !== attempt && ledger.wasThere(each));
     const highest = Math.max(0, ...present.filter(({ harm }) => harm !== 'unreadable').map((each) => each.sequence as number));
@@ -118,7 +121,8 @@ export class Saves {
       this.ledger.report('DEFECT', `save ${attempt.id} rejected with ${String((error as Error).stack)}`);
     }
     attempt.outcome = this.process.alive ? 'refused' : 'unknown';
-    if (this.process.alive && !this.troubled && code !== 'ERR_ABORTED' && code !== 'ERR_REPLACED') {
+    const reasons = this.evicted ? ['ERR_LOCK_LOST'] : ['ERR_ABORTED', 'ERR_REPLACED'];
+    if (this.process.alive && !this.troubled && !reasons.includes(code)) {
       this.ledger.report('SAVE_FAILED', `save ${attempt.id} failed without a reason: ${code}: ${message}`);
     }
   }

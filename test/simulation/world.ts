@@ -1,4 +1,5 @@
 /** One simulated machine with its disk, clock and chance, in the place of the real ones while a history runs. */
+import { HoldfastError } from '../../src/errors.js';
 import { replaceFileOperations } from '../../src/fs.js';
 import type { SaveJob, SaveReply } from '../../src/saver/job.js';
 import { runJobsWith } from '../../src/saver/pool.js';
@@ -37,6 +38,7 @@ export class World {
   /** Warnings of the process. */
   readonly warnings: string[] = [];
   private boots = 0;
+  private readonly workers = new Map<SimulatedProcess, SimulatedProcess>();
   private readonly emitWarning = process.emitWarning;
   private readonly stackTraceLimit = Error.stackTraceLimit;
   private readonly exitListeners = new Set(process.listeners('exit'));
@@ -102,12 +104,38 @@ export class World {
     process.emitWarning = this.emitWarning;
   }
 
-  /** As a worker does it: what crosses to it and back is cloned, and it begins later. */
+  /** As a worker does it: what crosses to it and back is cloned, it begins later, and it may die. */
   private async runJob(job: SaveJob): Promise<SaveReply> {
-    const posted = structuredClone(job, { transfer: [job.port] });
-    await this.turns(this.chance.below(2));
-    const reply = await runJob(posted);
-    await this.turns(this.chance.below(2));
-    return structuredClone(reply);
+    const worker = this.workerOf(this.files.processOf(job.directory) as SimulatedProcess);
+    const directory = this.pathFor(worker);
+    const posted = structuredClone({ ...job, directory, lock: { ...job.lock, file: `${directory}/.lock` } }, { transfer: [job.port] });
+    const died = new Promise<never>((_, reject) => {
+      worker.onEnd = () => {
+        // What it has said is heard; what it would still say is not. It waits for nothing any more.
+        posted.port.close();
+        posted.port.emit('message', { type: 'abort' });
+        reject(new HoldfastError('ERR_WORKER', 'The simulated worker died.'));
+      };
+    });
+    const work = async () => {
+      await this.turns(this.chance.below(2));
+      const reply = await runJob(posted);
+      await this.turns(this.chance.below(2));
+      return structuredClone(reply);
+    };
+    try {
+      return await Promise.race([work(), died]);
+    } finally {
+      worker.onEnd = undefined;
+    }
+  }
+
+  /** The thread of a process that writes, a new one if the last one died. */
+  workerOf(process: SimulatedProcess): SimulatedProcess {
+    const known = this.workers.get(process);
+    if (known?.alive) return known;
+    const worker = this.files.start(`${process.tag}-worker${known === undefined ? '' : `-${process.operations}`}`, process);
+    this.workers.set(process, worker);
+    return worker;
   }
 }

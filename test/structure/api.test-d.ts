@@ -1,13 +1,20 @@
 import { assertType, expectTypeOf, test } from 'vitest';
 import {
+  allOf,
+  anyOf,
   type CheckpointInfo,
   CheckpointManager,
   type ErrorCode,
+  every,
   HoldfastError,
   isHoldfastError,
+  type Json,
   keep,
+  on,
+  type PendingSave,
   type RestoredTensor,
   type SaveResult,
+  type TensorMatch,
 } from '../../src/index.js';
 
 declare const manager: CheckpointManager;
@@ -48,6 +55,35 @@ test('restore may give null', async () => {
     expectTypeOf(restored.info).toEqualTypeOf<CheckpointInfo>();
   }
   for await (const info of manager.list()) expectTypeOf(info.step).toEqualTypeOf<number | null>();
+});
+
+test('step says whether something was saved, and takes functions for what is costly', async () => {
+  const trigger = anyOf(every.steps(10), allOf(every.epochs(1), on.improvement({ monitor: 'acc', mode: 'max' })));
+  assertType(
+    CheckpointManager.open('x', { trigger, keep: [keep.last(3), keep.best(2, { monitor: 'acc' }), keep.youngerThan({ hours: 1 })] }),
+  );
+  const result = await manager.step({ step: 1, tensors: () => ({ a: { dtype: 'F32', shape: [1], data } }), rng: () => [1, 2] });
+  if (result.due) expectTypeOf(result.pending).toEqualTypeOf<PendingSave>();
+  else expectTypeOf(result.pending).toEqualTypeOf<undefined>();
+  expectTypeOf(manager.shouldSave({ step: 1 })).toEqualTypeOf<string | undefined>();
+  // @ts-expect-error a trigger is no number
+  assertType(CheckpointManager.open('x', { trigger: 1000 }));
+  // @ts-expect-error the tensors are needed
+  assertType(manager.step({ step: 1 }));
+});
+
+test('what was saved as state has the type that the caller gives it', async () => {
+  const restored = await manager.restore<{ readonly notes: string[] }>('latest', {
+    expect: { a: { dtype: 'F32', shape: [1] } },
+    mode: 'weak',
+    rename: { a: 'b' },
+  });
+  expectTypeOf(restored?.state).toEqualTypeOf<{ readonly notes: string[] } | undefined>();
+  expectTypeOf(restored?.rng).toEqualTypeOf<Json | undefined>();
+  expectTypeOf(restored?.initialEpoch).toEqualTypeOf<number | undefined>();
+  expectTypeOf(restored?.match).toEqualTypeOf<TensorMatch | undefined>();
+  // @ts-expect-error no such mode
+  assertType(manager.restore('latest', { mode: 'lax' }));
 });
 
 test('errors are told apart by code', () => {
