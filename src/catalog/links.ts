@@ -1,6 +1,7 @@
 /** Symbolic links beside the checkpoints: `latest` and `best`, for people and scripts, and the tags that somebody gave. */
 import type { Dirent } from 'node:fs';
 import path from 'node:path';
+import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { isFileName, RESERVED_NAMES, TEMPORARY_PREFIX } from '../format/names.js';
 import { lstat, readlink, realpath } from '../fs.js';
@@ -74,14 +75,22 @@ export async function assertLinkable(directory: string, link: string): Promise<v
 
 /** Gives the checkpoint `name` a tag, durably; another one that had it loses it. */
 export async function setTag(directory: string, tag: string, name: string): Promise<void> {
-  await pointLink(directory, tag, name);
-  await syncDirectory(directory);
+  try {
+    await pointLink(directory, tag, name);
+    await syncDirectory(directory);
+  } catch (error) {
+    throw toHoldfastError(error, `give ${name} the tag ${tag}`, { path: path.join(directory, tag) });
+  }
 }
 
 /** Takes a tag away, durably. False where there is none. */
 export async function removeTag(directory: string, tag: string): Promise<boolean> {
   if ((await readLink(directory, tag)) === undefined) return false;
-  await removeFile(path.join(directory, tag));
-  await syncDirectory(directory);
-  return true;
+  try {
+    await removeFile(path.join(directory, tag));
+    await syncDirectory(directory);
+    return true;
+  } catch (error) {
+    throw toHoldfastError(error, `take the tag ${tag} away`, { path: path.join(directory, tag) });
+  }
 }

@@ -7,6 +7,7 @@ import { type Attempt, bytesOf, requestOf } from './attempt.js';
 import { doHarm } from './harm.js';
 import type { Incarnation } from './incarnation.js';
 import type { Seen } from './ledger.js';
+import { mustStay, otherRules, rulesOf } from './policy-model.js';
 import { tryRestore } from './restoring.js';
 
 const HOUR = 3_600_000_000;
@@ -42,6 +43,8 @@ export class Actions {
       [2, ['a second manager', () => this.withSecondManager()]],
       [2, ['the clock is set', () => this.setClock()]],
       [2, ['looking', () => this.look()]],
+      [2, ['a tag', () => this.tag()]],
+      [2, ['pruning', () => this.prune()]],
       [2, ['damage', () => this.damage()]],
     ];
     const [name, work] = plan.weighted(kinds);
@@ -216,6 +219,7 @@ export class Actions {
     if (life.process.alive) await life.restoreLatest(manager, seen);
     if (life.process.alive) await life.restoreBest(manager, seen);
     if (!life.process.alive || life.saves.troubled) return;
+    if (life.saves.isClean) life.judge.links(seen, life.history.policy);
     const listed: string[] = [];
     try {
       for await (const { name, status } of manager.list()) listed.push(`${name} ${status}`);
@@ -227,6 +231,59 @@ export class Actions {
     }
   }
 
+  /** A tag is put somewhere, moved, or taken away: acknowledged, it is durable, and what has it stays. */
+  private async tag(): Promise<void> {
+    const { life, world, manager } = this;
+    const { ledger, plan } = world;
+    await life.settle(manager);
+    const whole = life.audit().flatMap(({ attempt }) => (attempt?.harm === 'none' ? [attempt] : []));
+    if (!life.process.alive || whole.length === 0) return;
+    const tag = plan.pick(['keep-this', 'and-this']);
+    const name = plan.pick(whole).name as string;
+    const isRemoved = plan.chance(0.3);
+    ledger.unsureTags.add(tag);
+    try {
+      const found = await life.saves.call<boolean | string>(() => (isRemoved ? manager.untag(tag) : manager.tag(tag, name)));
+      if (isRemoved && found !== ledger.tags.has(tag)) life.report('TAG', `untag(${tag}) said ${found}`);
+      if (isRemoved) ledger.tags.delete(tag);
+      else ledger.tags.set(tag, name);
+      ledger.unsureTags.delete(tag);
+    } catch (error) {
+      life.checkError('tag', error);
+      if (life.process.alive && !life.saves.troubled) life.report('TAG', `tagging ${name} failed: ${String(error)}`);
+    }
+    life.saves.isClean = false;
+  }
+
+  /** Retention on demand, by other rules. */
+  private async prune(): Promise<void> {
+    const { life, world, manager } = this;
+    const { ledger, plan } = world;
+    await life.settle(manager);
+    const good = life
+      .audit()
+      .flatMap(({ attempt }) => (attempt !== undefined && ['none', 'hidden'].includes(attempt.harm) ? [attempt] : []));
+    if (!life.process.alive) return;
+    const rules = otherRules(plan, life.history.policy);
+    life.policies = [life.history.policy, rules];
+    const stay = mustStay(good, rules, ledger.isTagged);
+    try {
+      const { removed, warnings } = await life.saves.call(() => manager.prune({ keep: rulesOf(rules) }));
+      const names = new Set(removed.map(({ name }) => name));
+      for (const attempt of good) {
+        const isGone = names.has(attempt.name as string);
+        const isSure = warnings.length === 0 && !life.saves.troubled && ledger.unsureTags.size === 0;
+        if (isGone && stay.has(attempt)) life.report('RETENTION', `${attempt.name} was pruned although it has to stay`);
+        if (!isGone && !stay.has(attempt) && isSure) life.report('RETENTION', `${attempt.name} should have been pruned`);
+        if (isGone) attempt.retired = true;
+      }
+    } catch (error) {
+      life.checkError('prune', error);
+      if (life.process.alive && !life.saves.troubled) life.report('RETENTION', `pruning failed: ${String(error)}`);
+    }
+    life.saves.isClean = false;
+  }
+
   /** Something is damaged while the directory is open. */
   private async damage(): Promise<void> {
     const { life, world } = this;
@@ -235,6 +292,7 @@ export class Actions {
     const seen = life.audit();
     // Damage to what was looked at in the same moment could not be told by the file's times.
     world.clock.pass(A_WHILE);
+    life.saves.isClean = false;
     world.trace.say(`damage: ${doHarm(world.ledger, world.disk, seen, world.plan)}`);
     world.clock.pass(A_WHILE);
     if (world.plan.chance(0.5)) await this.save(this.manager);

@@ -40,6 +40,8 @@ export interface Attempt {
   sequence: number | undefined;
   files: ReadonlyMap<string, Uint8Array> | undefined;
   harm: Harm;
+  /** Somebody has put a file of his own into it: retention leaves it alone. */
+  noted: boolean;
   /** It must be there, unless it was harmed or retention took it. */
   expected: boolean;
   /** Retention took it. */

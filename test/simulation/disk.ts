@@ -108,6 +108,15 @@ export class Disk {
     node.changed = this.clock.stamp();
   }
 
+  /** A file that is durable at once, as whoever is no program under test makes it. */
+  put(directory: DirectoryNode, name: string, data: Uint8Array): void {
+    const file = new FileNode(this.takeInode());
+    file.replace(data);
+    file.links = 1;
+    this.touch(file);
+    directory.place(name, file);
+  }
+
   unlink({ parent, name, node }: Place, shown: string): void {
     if (node === undefined) throw systemError('ENOENT', 'unlink', shown);
     if (node.kind === 'directory') throw systemError('EISDIR', 'unlink', shown);

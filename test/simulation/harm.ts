@@ -11,7 +11,7 @@ export function doHarm(ledger: Ledger, disk: Disk, seen: readonly Seen[], random
   const directory = ledger.node as DirectoryNode;
   const text =
     random.chance(0.35) || seen.length === 0
-      ? harmRegistry(directory, disk, random)
+      ? harmRegistry(directory, disk, ledger.registries, random)
       : harmCheckpoint(directory, disk, random.pick(seen), random);
   disk.recount();
   return text;
@@ -19,6 +19,12 @@ export function doHarm(ledger: Ledger, disk: Disk, seen: readonly Seen[], random
 
 function harmCheckpoint(directory: DirectoryNode, disk: Disk, { name, node, attempt }: Seen, random: Random): string {
   if (attempt === undefined || attempt.harm !== 'none') return 'nothing';
+  if (random.chance(0.1)) {
+    disk.put(node, 'notes.txt', Buffer.from('of somebody'));
+    attempt.noted = true;
+    attempt.files = new Map([...(attempt.files ?? []), ['notes.txt', (node.entries.get('notes.txt') as FileNode).data]]);
+    return `${name}: a note was put into it`;
+  }
   const [what, harm] = random.chance(0.1)
     ? removed(directory, name)
     : random.chance(0.4)
@@ -55,11 +61,12 @@ function harmFile(node: DirectoryNode, disk: Disk, random: Random): [string, Har
   return [`${name}: ${kind}`, kind === 'flip' ? 'hidden' : 'visible'];
 }
 
-function harmRegistry(directory: DirectoryNode, disk: Disk, random: Random): string {
+function harmRegistry(directory: DirectoryNode, disk: Disk, older: readonly Uint8Array[], random: Random): string {
   const file = directory.entries.get('registry.json');
   if (file?.kind !== 'file' || file.data.length === 0) return 'nothing';
-  const kind = random.pick(['flip', 'cut', 'version', 'remove'] as const);
+  const kind = random.pick(['flip', 'cut', 'version', 'remove', 'older'] as const);
   if (kind === 'remove') directory.erase('registry.json');
+  else if (kind === 'older') change(disk, file, random.pick(older));
   else change(disk, file, kind === 'version' ? ofAnotherVersion(file.data) : spoil(file.data, kind, random));
   return `registry.json: ${kind}`;
 }

@@ -4,7 +4,7 @@ import { type Attempt, planTensors, type TensorPlan } from './attempt.js';
 import { doHarm } from './harm.js';
 import { Incarnation } from './incarnation.js';
 import type { Violation } from './ledger.js';
-import { choosePolicy, type Policy, rulesOf } from './policy-model.js';
+import { choosePolicy, type Policy, rulesOf, withoutRules } from './policy-model.js';
 import type { Random } from './prng.js';
 import { World, type WorldOptions } from './world.js';
 
@@ -41,6 +41,8 @@ export async function runHistory(seed: number, options: WorldOptions = {}): Prom
 export class History {
   readonly policy: Policy;
   readonly options: OpenOptions;
+  /** What stays whatever the rules say. */
+  readonly ofNoRules: Policy;
   /** Where training is. */
   step = 0;
   private readonly tensors: readonly TensorPlan[];
@@ -48,6 +50,7 @@ export class History {
   constructor(readonly world: World) {
     const { plan } = world;
     this.policy = choosePolicy(plan);
+    this.ofNoRules = withoutRules(this.policy);
     this.tensors = planTensors(plan);
     this.options = chooseOptions(plan, this.policy);
   }
@@ -91,6 +94,7 @@ export class History {
       sequence: undefined,
       files: undefined,
       harm: 'none',
+      noted: false,
       expected: false,
       retired: false,
     };
@@ -113,6 +117,7 @@ function chooseOptions(plan: Random, policy: Policy): OpenOptions {
     whenBusy: plan.pick(['wait', 'wait', 'skip', 'replace']),
     // Its default asks the operating system.
     memoryBudgetBytes: 2 ** 26,
+    makeRoom: plan.chance(0.2),
   };
 }
 

@@ -5,6 +5,7 @@ import { Actions } from './actions.js';
 import type { Attempt } from './attempt.js';
 import type { History } from './history.js';
 import type { Seen } from './ledger.js';
+import type { Policy } from './policy-model.js';
 import type { SimulatedProcess } from './process.js';
 import { RestoreJudge, tryRestore } from './restoring.js';
 import { Saves } from './saves.js';
@@ -19,6 +20,8 @@ export class Incarnation {
   readonly directory: string;
   /** Everything that is open. */
   readonly managers = new Set<CheckpointManager>();
+  /** Rules that were followed since the last audit. */
+  policies: readonly Policy[];
   private readonly roomy: number;
 
   constructor(
@@ -28,6 +31,7 @@ export class Incarnation {
     const { world, policy } = history;
     this.process = world.start(name);
     this.directory = world.pathFor(this.process);
+    this.policies = [policy];
     this.saves = new Saves(world.ledger, this.process, policy, (line, details) => world.trace.say(line, details));
     this.judge = new RestoreJudge(world.ledger);
     this.roomy = world.disk.capacity;
@@ -163,11 +167,18 @@ export class Incarnation {
     this.saves.settle();
   }
 
+  /** Whether the disk was so full that retention may have run before a save that then failed. */
+  private get madeRoom(): boolean {
+    return this.history.options.makeRoom === true && this.saves.troubled;
+  }
+
   audit(): Seen[] {
     const { ledger } = this.world;
     if (this.process.struck?.operation === 'fsync' && this.process.struck.ofDirectory) ledger.lenient = true;
     const seen = ledger.look();
-    if (this.saves.isQuiet) ledger.audit(seen, this.history.policy);
+    if (!this.saves.isQuiet) return seen;
+    ledger.audit(seen, this.madeRoom ? [...this.policies, this.history.ofNoRules] : this.policies);
+    this.policies = [this.history.policy];
     return seen;
   }
 
@@ -201,6 +212,7 @@ export class Incarnation {
     world.files.reap(process);
     world.disk.capacity = this.roomy;
     this.audit();
+    world.ledger.checkTags();
     if (ending !== 'power loss') return;
     const { plan } = world;
     const survival = { chance: plan.pick([0, 0, 0.2, 0.5, 0.8, 1]), asJournal: plan.chance(0.3) };
@@ -209,6 +221,7 @@ export class Incarnation {
     world.boot();
     world.ledger.powerLost();
     this.audit();
+    world.ledger.checkTags();
   }
 
   /** What a call rejects with is typed, and no defect. */

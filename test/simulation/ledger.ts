@@ -27,6 +27,12 @@ export class Ledger {
   readonly violations: Violation[] = [];
   /** After the fsync of a directory has failed and the power went, nobody knows what was in it. */
   lenient = false;
+  /** Tags, and the names of the checkpoints that have them. */
+  readonly tags = new Map<string, string>();
+  /** Tags of which nobody knows where they are: whoever moved them died. */
+  readonly unsureTags = new Set<string>();
+  /** Registries that were there once. */
+  readonly registries: Uint8Array[] = [];
   private readonly known = new Map<DirectoryNode, Attempt | undefined>();
 
   constructor(
@@ -47,6 +53,7 @@ export class Ledger {
   /** Every checkpoint that has a name, compared with what was saved. */
   look(): Seen[] {
     const seen: Seen[] = [];
+    this.noteRegistry();
     for (const [name, node] of this.node?.entries ?? []) {
       if (name.startsWith('.') || node.kind !== 'directory') continue;
       if (!this.known.has(node)) this.known.set(node, this.identify(name, node));
@@ -112,8 +119,38 @@ export class Ledger {
     return node?.kind === 'directory' && this.known.get(node) === attempt;
   }
 
-  /** What must be there is; what is refused is not. `policy` is what whoever wrote last was told to keep. */
-  audit(seen: readonly Seen[], policy: Policy): void {
+  private noteRegistry(): void {
+    const file = this.node?.entries.get('registry.json');
+    if (file?.kind === 'file' && this.registries.at(-1) !== file.data) this.registries.push(file.data);
+  }
+
+  /** Where a link points. */
+  linkAt(name: string): string | undefined {
+    const node = this.node?.entries.get(name);
+    return node?.kind === 'link' ? node.target : undefined;
+  }
+
+  readonly isTagged = ({ name }: Attempt): boolean => {
+    for (const [tag, target] of this.tags) if (target === name && !this.unsureTags.has(tag)) return true;
+    return false;
+  };
+
+  /** Every tag is where it was put, and from now on where it is. */
+  checkTags(): void {
+    for (const [tag, target] of this.tags) {
+      if (!this.unsureTags.has(tag) && this.linkAt(tag) !== target)
+        this.report('TAG', `${tag} is at ${this.linkAt(tag)} and not at ${target}`);
+    }
+    for (const tag of [...this.tags.keys(), ...this.unsureTags]) {
+      const target = this.linkAt(tag);
+      if (target === undefined) this.tags.delete(tag);
+      else this.tags.set(tag, target);
+    }
+    this.unsureTags.clear();
+  }
+
+  /** What must be there is; what is refused is not. Each of `policies` may have been followed since the last time. */
+  audit(seen: readonly Seen[], policies: readonly Policy[]): void {
     const present = new Set(seen.flatMap(({ attempt }) => (attempt === undefined ? [] : [attempt])));
     for (const attempt of present) {
       if (attempt.retired) this.report('RETENTION', `${attempt.name} was removed, and is there`);
@@ -122,7 +159,7 @@ export class Ledger {
     const good = [...present].filter(({ harm }) => harm === 'none' || harm === 'hidden');
     for (const attempt of this.attempts) {
       if (!attempt.expected || attempt.retired || attempt.harm === 'removed' || present.has(attempt)) continue;
-      if (mustStay([...good, attempt], policy).has(attempt)) {
+      if (attempt.noted || policies.every((policy) => mustStay([...good, attempt], policy, this.isTagged).has(attempt))) {
         this.report(
           'LOST',
           `save ${attempt.id} (${attempt.name}, sequence ${attempt.sequence}) is not there, and retention had to keep it`,
@@ -145,7 +182,7 @@ export class Ledger {
   /** Names that have no business in a directory that was just opened, or closed. */
   strangers(): string[] {
     const left = [...(this.node?.entries ?? [])].filter(([name, node]) => name.startsWith('.') || node.kind !== 'directory');
-    return left.map(([name]) => name).filter((name) => !FIXED.includes(name));
+    return left.map(([name]) => name).filter((name) => !FIXED.includes(name) && !this.tags.has(name) && !this.unsureTags.has(name));
   }
 }
 

@@ -149,6 +149,12 @@ export class DirectoryNode implements Times {
     for (const node of this.entries.values()) if (node.kind !== 'link') node.losePower(random, survival);
   }
 
+  /** Puts an entry onto the medium. */
+  place(name: string, node: Node): void {
+    this.entries.set(name, node);
+    this.durable.set(name, node);
+  }
+
   /** Takes an entry off the medium, as damage does. */
   erase(name: string): void {
     this.entries.delete(name);

@@ -99,6 +99,20 @@ export class RestoreJudge {
     }
   }
 
+  /** Where a save has left the links. */
+  links(seen: readonly Seen[], policy: Policy): void {
+    const good = seen.flatMap(({ attempt }) => (attempt?.harm === 'none' || attempt?.harm === 'hidden' ? [attempt] : []));
+    const sorted = good.sort((a, b) => (b.sequence as number) - (a.sequence as number));
+    // Training cannot go on from weights alone.
+    const newest = sorted.find(({ contents }) => contents === 'full') ?? sorted[0];
+    const best = bestOf(good, policy);
+    const { ledger } = this;
+    if (ledger.linkAt('latest') !== newest?.name)
+      ledger.report('LINK', `latest is at ${ledger.linkAt('latest')} and not at ${newest?.name}`);
+    if (best !== undefined && ledger.linkAt('best') !== best.name)
+      ledger.report('LINK', `best is at ${ledger.linkAt('best')} and not at ${best.name}`);
+  }
+
   /** What `list` and `verify` say: `listed` are names with their status, `damaged` the names of those with problems. */
   listing(seen: readonly Seen[], listed: readonly string[], damaged: ReadonlySet<string | null>): void {
     const statusOf = ({ attempt }: Seen) => (attempt?.harm === 'none' || attempt?.harm === 'hidden' ? 'good' : 'damaged');

@@ -15,6 +15,8 @@ export class Saves {
   private told = 0;
   /** Errors are expected: the disk is full, or an operation was made to fail. */
   troubled = false;
+  /** The last save has left everything as it is meant to be, the links too. */
+  isClean = false;
   /** The lock is somebody else's: every save must be refused for that. */
   evicted = false;
 
@@ -99,18 +101,21 @@ export class Saves {
   }
 
   private judgeRetention(good: readonly Attempt[], removed: readonly string[], warnings: readonly string[]): void {
-    const stay = mustStay(good, this.policy);
+    const { ledger, policy } = this;
+    const stay = mustStay(good, policy, ledger.isTagged);
     for (const name of removed) {
       const attempt = good.find((each) => each.name === name);
-      if (attempt === undefined) this.ledger.report('RETENTION', `${name} was removed, and it is not known or not good`);
+      if (attempt === undefined) ledger.report('RETENTION', `${name} was removed, and it is not known or not good`);
       else {
-        if (stay.has(attempt)) this.ledger.report('RETENTION', `${name} was removed although it has to stay`);
+        if (stay.has(attempt)) ledger.report('RETENTION', `${name} was removed although it has to stay`);
         attempt.retired = true;
       }
     }
     const left = good.filter((each) => !each.retired && !stay.has(each));
-    if (left.length > 0 && warnings.length === 0 && !this.troubled) {
-      this.ledger.report('RETENTION', `${left.map(({ name }) => name).join(', ')} should have been removed`);
+    this.isClean = warnings.length === 0 && !this.troubled && ledger.unsureTags.size === 0;
+    if (left.length > 0 && this.isClean) ledger.report('RETENTION', `${left.map(({ name }) => name).join(', ')} should have been removed`);
+    if (warnings.length > 0 && this.process.alive && !this.troubled && !good.some(({ noted }) => noted)) {
+      ledger.report('RETENTION', `without a reason it is warned: ${warnings.join(', ')}`);
     }
   }
 
