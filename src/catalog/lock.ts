@@ -97,7 +97,7 @@ export async function assertLockFree(directory: string, engine: Engine): Promise
  * Takes the lock away from a holder of whom nobody here can tell whether it lives: of another host, from before a restart on a file system
  * that hosts may share, or unreadable. False where there is no lock. Throws `ERR_LOCKED` for a process of this machine that is running.
  */
-export async function breakLock(directory: string): Promise<boolean> {
+export async function breakLock(directory: string, engine: Engine): Promise<boolean> {
   let found = false;
   for (const name of [TAKEOVER_NAME, LOCK_NAME]) {
     const file = path.join(directory, name);
@@ -106,6 +106,8 @@ export async function breakLock(directory: string): Promise<boolean> {
     const holder = await readHolder(file).catch(() => undefined);
     const here = await currentProcess('');
     if (holder?.host === here.host && holder.bootId === here.bootId && (await isAlive(holder))) throw locked(file, holder);
+    // Of a holder in another pid namespace, or on a file system that tells of locks elsewhere.
+    if (isHeldOpen(engine, file, ['EAGAIN'])) throw locked(file, holder);
     await removeFile(file);
   }
   return found;
@@ -229,8 +231,8 @@ async function assertDead(file: string, engine: Engine): Promise<ProcessIdentity
   return holder;
 }
 
-/** Whether some process, perhaps in another pid namespace, holds the lock file open. */
-function isHeldOpen(engine: Engine, file: string): boolean {
+/** Whether some process, perhaps in another pid namespace, holds the lock file open. EACCES may also mean that nobody here may open it. */
+function isHeldOpen(engine: Engine, file: string, meaning: readonly string[] = ['EAGAIN', 'EACCES']): boolean {
   try {
     engine.lockFile(file)?.release();
     return false;
@@ -238,7 +240,7 @@ function isHeldOpen(engine: Engine, file: string): boolean {
     const { code } = error as NodeJS.ErrnoException;
     // Without descriptors or memory nothing is known.
     if (code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM') throw error;
-    return code === 'EAGAIN' || code === 'EACCES';
+    return meaning.includes(code ?? '');
   }
 }
 

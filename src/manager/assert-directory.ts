@@ -1,5 +1,5 @@
 /** What is done to a directory of checkpoints must not be done to a checkpoint. */
-import { isCheckpointDirectory } from '../catalog/scan.js';
+import { isCheckpointDirectory, scanDirectory } from '../catalog/scan.js';
 import { HoldfastError } from '../errors.js';
 
 /**
@@ -11,4 +11,10 @@ export async function assertNoCheckpoint(directory: string, found: number, what:
   throw new HoldfastError('ERR_INVALID_ARGUMENT', `${directory} is a checkpoint itself. ${what} the directory that it is in.`, {
     path: directory,
   });
+}
+
+/** The same for a directory that is about to be written to: it is only scanned if it looks like a checkpoint. */
+export async function assertNotInCheckpoint(directory: string): Promise<void> {
+  if (!(await isCheckpointDirectory(directory))) return;
+  await assertNoCheckpoint(directory, (await scanDirectory(directory)).length, 'Open');
 }

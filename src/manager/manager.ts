@@ -15,6 +15,7 @@ import type { Contents } from '../format/manifest.js';
 import type { Json } from '../format/state.js';
 import { checkRules } from '../policy/keep.js';
 import { startWorkers } from '../saver/pool.js';
+import { assertNotInCheckpoint } from './assert-directory.js';
 import { CheckpointReader } from './checkpoint-reader.js';
 import { prepareDirectory, WriterCore } from './core.js';
 import type { ManagerEvents } from './events.js';
@@ -75,6 +76,7 @@ export class CheckpointManager implements AsyncDisposable {
     const real = await prepareDirectory(directory, settings.readOnly);
     if (!settings.readOnly) await startWorkers(settings.nice);
     if (settings.readOnly) return new CheckpointManager(real, settings, engine, undefined, undefined, undefined);
+    await assertNotInCheckpoint(real);
     const core = await WriterCore.acquire(real, engine);
     try {
       if (settings.name?.isFixed) await assertLinkable(real, settings.name.text);

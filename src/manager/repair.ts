@@ -5,7 +5,7 @@ import { assertLockFree, breakLock } from '../catalog/lock.js';
 import { RecordCache } from '../catalog/record-cache.js';
 import { readRecords, writeRegistry } from '../catalog/registry.js';
 import { scanDirectory } from '../catalog/scan.js';
-import type { EngineName } from '../engine/contract.js';
+import type { Engine, EngineName } from '../engine/contract.js';
 import { selectEngine } from '../engine/select.js';
 import { toHoldfastError } from '../engine/system-error.js';
 import { isHoldfastError } from '../errors.js';
@@ -70,7 +70,7 @@ export async function repairDirectory(directory: string, options: RepairOptions 
   }
   // Before the lock is taken, as that sweeps and writes the registry by itself.
   const before = await planRepair(real, { ...plan, quick: true });
-  const lockBroken = mayBreak && (await takeLockAway(real));
+  const lockBroken = mayBreak && (await takeLockAway(real, engine));
   const core = await WriterCore.acquire(real, engine);
   try {
     const { now, done, warnings } = await core.queue.exclusive(async () => {
@@ -94,9 +94,9 @@ function doneByOpening(planned: readonly RepairAction[], { swept }: WriterCore, 
   );
 }
 
-async function takeLockAway(directory: string): Promise<boolean> {
+async function takeLockAway(directory: string, engine: Engine): Promise<boolean> {
   try {
-    return await breakLock(directory);
+    return await breakLock(directory, engine);
   } catch (error) {
     throw toHoldfastError(error, `take the lock of ${directory} away`, { path: directory });
   }

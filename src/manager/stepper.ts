@@ -1,4 +1,5 @@
 /** Saving as training goes on: asks the trigger at every step whether a save is due. */
+import { constants } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 import { HoldfastError } from '../errors.js';
 import { defaultMonitor, type Monitor } from '../policy/best.js';
@@ -76,7 +77,9 @@ export class Stepper {
     const trigger = triggerOf(settings);
     const { best = false, monitors: own = [] } = trigger?.needs ?? {};
     const usual = monitor === undefined ? DEFAULT_MONITORS : [monitor];
-    const monitors = best ? [...usual, ...own] : own;
+    // Where it does not say which way is better of what is watched anyway, that goes for it too.
+    const alike = own.flatMap((each) => usual.filter(({ metric }) => metric === each.metric).map(({ mode }) => ({ ...each, mode })));
+    const monitors = [...(best ? usual : []), ...own, ...alike];
     const trackers = await Promise.all(monitors.map((each) => core.trackBest(each)));
     const stepper = new Stepper(saver, trigger, monitor, trackers);
     stepper.listen(core.directory);
@@ -105,13 +108,15 @@ export class Stepper {
       this.previous = this.placeBefore(now);
       this.current = now;
     }
-    return trigger.due({
+    const reason: unknown = trigger.due({
       ...{ step, epoch, metrics, previous: this.previous, signals: this.signals },
       sinceSaveMs: monotonicMs() - this.saver.lastAcceptedMs,
       preempted: this.lastSave !== undefined,
-      monitor: this.monitor ?? defaultMonitor([{ metrics }]),
+      monitor: this.watched(metrics),
       bestOf: (monitor) => this.trackers.find((tracker) => isSame(tracker.monitor, monitor))?.best,
     });
+    // A trigger of the caller's own may say it in another way.
+    return typeof reason === 'string' ? reason : reason ? trigger.description : undefined;
   }
 
   /** Saves what `make` gives if a save is due; it is called only then, and at once. */
@@ -122,6 +127,14 @@ export class Stepper {
     const forced = this.lastSave === undefined ? {} : { whenBusy: 'wait' as const };
     // What was looked at is what is saved.
     return { due: true, reason, pending: await this.saver.saveAsync({ ...make(), step, epoch, metrics, ...forced }) };
+  }
+
+  /** What decides which is best: where nobody has said, the validation loss once there is one. */
+  private watched(metrics: Readonly<Record<string, number>>): Monitor {
+    const usual = defaultMonitor([{ metrics }]);
+    if (this.monitor !== undefined) return this.monitor;
+    const validated = this.trackers.some(({ monitor, best }) => isSame(monitor, VALIDATION) && best !== undefined);
+    return validated ? VALIDATION : usual;
   }
 
   /** Where training came from: from the step before, or, at the beginning and where it goes back, from what was restored. */
@@ -144,6 +157,10 @@ export class Stepper {
     const { signals = [], preemption } = this.trigger?.needs ?? {};
     if (signals.length > 0 && !isMainThread) {
       throw new HoldfastError('ERR_UNSUPPORTED', 'Signals reach the main thread only: use on.signal in a manager that is opened there.');
+    }
+    const unknown = signals.filter((signal) => !Object.hasOwn(constants.signals, signal));
+    if (unknown.length > 0) {
+      throw new HoldfastError('ERR_INVALID_ARGUMENT', `on.signal: this system knows no signal ${unknown.join(', ')}.`);
     }
     try {
       for (const signal of signals) {
@@ -171,10 +188,8 @@ export class Stepper {
 }
 
 /** What decides which is best where nobody says is known only when metrics come. */
-const DEFAULT_MONITORS: readonly Monitor[] = [
-  { metric: 'val_loss', mode: 'min' },
-  { metric: 'loss', mode: 'min' },
-];
+const VALIDATION: Monitor = { metric: 'val_loss', mode: 'min' };
+const DEFAULT_MONITORS: readonly Monitor[] = [VALIDATION, { metric: 'loss', mode: 'min' }];
 
 function triggerOf({ trigger, saveBestOnly }: Settings): Trigger | undefined {
   if (!saveBestOnly) return trigger;

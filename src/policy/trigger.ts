@@ -103,7 +103,7 @@ export const at = Object.freeze({
 export interface ImprovementOptions {
   /** Default: what decides which checkpoint is best. */
   readonly monitor?: string | undefined;
-  /** Default: as Keras infers it from the name. */
+  /** Default: as the manager watches the metric; another one as Keras 2 infers it from the name. */
   readonly mode?: MetricMode | undefined;
   /** By how much it has to be better. Default 0. */
   readonly minDelta?: number | undefined;
@@ -116,10 +116,12 @@ export const on = Object.freeze({
   /** When the metric is better than in every checkpoint before. NaN, infinities and a metric that is missing are no improvement. */
   improvement(options: ImprovementOptions = {}): Trigger {
     const own = ownMonitor(options);
+    const isInferred = options.mode === undefined;
     return {
       description: own === undefined ? 'on.improvement()' : `on.improvement(${own.metric} ${own.mode})`,
       due: ({ metrics, monitor: given, bestOf }) => {
-        const monitor = own ?? given;
+        // What is watched anyway is watched one way.
+        const monitor = own === undefined ? given : isInferred && own.metric === given.metric ? { ...own, mode: given.mode } : own;
         const value = metricOf({ metrics }, monitor.metric);
         const best = bestOf(monitor);
         if (value === undefined || !improves(value, best, monitor)) return undefined;

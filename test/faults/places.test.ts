@@ -24,6 +24,15 @@ describe.each(ENGINES)('places that are no good, %s engine', (engine) => {
     expect(readdirSync(parent).sort()).toEqual(['dangling', 'file']);
   });
 
+  test('a checkpoint itself: nothing is written into it', async () => {
+    const manager = await openManager(freshDirectory(), { engine });
+    const { path: checkpoint } = await manager.save(smallRequest(1));
+    const before = readdirSync(checkpoint);
+    const error = await rejection(CheckpointManager.open(checkpoint, { engine }), 'ERR_INVALID_ARGUMENT');
+    expect(error.message).toContain('is a checkpoint itself');
+    expect(readdirSync(checkpoint)).toEqual(before);
+  });
+
   test('a directory that does not exist, opened read-only', async () => {
     await rejection(CheckpointManager.open(path.join(freshDirectory(), 'none'), { engine, readOnly: true }), 'ERR_NOT_FOUND');
   });

@@ -1,7 +1,7 @@
 /** Saving as training goes on: `step` asks the trigger. */
 import { readdirSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
-import type { CheckpointManager } from '../../src/manager/manager.js';
+import { CheckpointManager } from '../../src/manager/manager.js';
 import { keep } from '../../src/policy/keep.js';
 import { allOf, anyOf, every, on } from '../../src/policy/trigger.js';
 import { freshDirectory } from '../helpers/directory.js';
@@ -210,6 +210,32 @@ describe('on improvement', () => {
     expect(second.shouldSave({ step: 2, metrics: { f1: 0.6, loss: 10 } })).toBe('f1 improved from 0.5 to 0.6');
   });
 
+  test('goes the way that the metric is watched, unless it says which', async () => {
+    const manager = await openManager(freshDirectory(), {
+      monitor: 'f1',
+      mode: 'max',
+      trigger: on.improvement({ monitor: 'f1', minDelta: 0.01 }),
+    });
+    await manager.save({ ...smallRequest(1), metrics: { f1: 0.5 } });
+    expect(manager.shouldSave({ step: 2, metrics: { f1: 0.4 } })).toBeUndefined();
+    expect(manager.shouldSave({ step: 3, metrics: { f1: 0.505 } })).toBeUndefined();
+    expect(manager.shouldSave({ step: 4, metrics: { f1: 0.6 } })).toBe('f1 improved from 0.5 to 0.6');
+  });
+
+  test('where nobody has said, the validation loss decides as soon as there is one', async () => {
+    const manager = await openManager(freshDirectory(), { saveBestOnly: true, keep: keep.all() });
+    expect(await train(manager, [1], () => ({ loss: 5 }))).toEqual([1]);
+    expect(await train(manager, [2], () => ({ loss: 6, val_loss: 3 }))).toEqual([2]);
+    expect(await train(manager, [3], () => ({ loss: 1 }))).toEqual([]);
+    expect(await train(manager, [4], () => ({ loss: 9, val_loss: 2 }))).toEqual([4]);
+  });
+
+  test('a trigger of one’s own may answer with true and false', async () => {
+    const trigger = { description: 'mine', due: ({ step }: { step: number }) => (step === 2) as never };
+    const manager = await openManager(freshDirectory(), { trigger });
+    expect([1, 2, 3].map((step) => manager.shouldSave({ step }))).toEqual([undefined, 'mine', undefined]);
+  });
+
   test('an initial threshold has to be beaten by the first', async () => {
     const manager = await openManager(freshDirectory(), { monitor: 'loss', initialValueThreshold: 0.5, saveBestOnly: true });
     expect(await train(manager, range(0, 3), (step) => ({ loss: [0.9, 0.5, 0.4, 0.45][step] as number }))).toEqual([2]);
@@ -249,6 +275,12 @@ describe('on improvement', () => {
 });
 
 describe('signals', () => {
+  test('one that this system does not know is refused, and the directory is let go', async () => {
+    const directory = freshDirectory();
+    await rejection(CheckpointManager.open(directory, { trigger: on.signal('SIGUSR9' as never) }), 'ERR_INVALID_ARGUMENT');
+    await openManager(directory);
+  });
+
   test('one is answered by the next step, once', async () => {
     const manager = await openManager(freshDirectory(), { trigger: on.signal('SIGUSR2'), keep: keep.all() });
     expect(manager.shouldSave({ step: 1 })).toBeUndefined();

@@ -438,7 +438,7 @@ export const TYPESCRIPT = [
     name: 'damaged checkpoints fill no quota',
     file: 'src/catalog/summary.ts',
     find: 'const good = entries.filter(isGood);',
-    replace: 'const good = entries.filter((entry) => entry.manifest !== undefined) as GoodEntry[];',
+    replace: 'const good = entries.filter((entry) => entry.record !== undefined) as GoodEntry[];',
     tests: SAVING,
   },
   {
