@@ -1,63 +1,63 @@
 #!/usr/bin/env node
-// How long does a directory of ten thousand checkpoints take to open, to list and to save to, with and without its registry?
+// How long a directory of ten thousand checkpoints takes to open, to list and to save to, with and without its registry.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { decodeManifest } from '../dist/format/manifest.js';
 import { encodeManifest } from '../dist/format/manifest-encode.js';
 import { CheckpointManager, keep, listDirectory } from '../dist/index.js';
+import { wholeNumber } from './lib/options.mjs';
+import { describeMachine, runBenchmark } from './lib/program.mjs';
+import { spread, summary } from './lib/stats.mjs';
 
-const HELP = `How long does a directory of many checkpoints take to open, to list and to save to?
+const HELP = `How long a directory of many checkpoints takes to open, to list and to save to.
 
-  node bench/many-checkpoints.mjs [--checkpoints N] [--runs N] [--dir DIR] [--json]
+  node bench/many-checkpoints.mjs [--checkpoints N] [--runs N] [--dir DIRECTORY] [--json] [--out FILE]
 
-  --checkpoints N   default 10000, each of two small files and a manifest
-  --runs N          default 5; medians, with the least and the most
-  --dir DIR         where they are made and removed again; default bench-run
+  --checkpoints  default 10000, each of two small files and a manifest
+  --runs         default 5
+  --dir          where to write; default a new directory here
+  --json         one JSON document on standard output; --out writes it into a file as well
 
-"open" is CheckpointManager.open: the lock, sweeping, a look at every checkpoint. Without a registry every manifest is read, and the
-registry is written. What is read is in the page cache. The bars: 1 s with a registry, 10 s without.
-Exit code 0: both bars are met; 1: not.`;
+"open" is CheckpointManager.open: the lock, sweeping, a look at every manifest. Without a registry every one is read, and the registry is made.
+What is read is in the page cache. The aim is 1 s with a registry, and 10 s without.
 
-const { values } = parseArgs({
-  options: {
-    checkpoints: { type: 'string', default: '10000' },
-    runs: { type: 'string', default: '5' },
-    dir: { type: 'string', default: 'bench-run' },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', short: 'h', default: false },
-  },
+Examples
+  node bench/many-checkpoints.mjs
+  node bench/many-checkpoints.mjs --checkpoints 1000 --runs 15 --json`;
+
+/** Seconds for 10,000 checkpoints. */
+const BARS = { openWithRegistry: 1, openWithout: 10 };
+
+const TITLES = {
+  openWithRegistry: 'open, with a registry',
+  openWithout: 'open, without',
+  list: 'list',
+  save: 'one more save',
+};
+
+await runBenchmark({
+  name: 'many-checkpoints',
+  help: HELP,
+  options: { checkpoints: wholeNumber(10_000), runs: wholeNumber(5) },
+  measure,
+  print,
 });
 
-if (values.help) console.log(HELP);
-else process.exitCode = await main();
-
-async function main() {
-  const [checkpoints, runs] = [Number(values.checkpoints), Number(values.runs)];
-  if (!(Number.isSafeInteger(checkpoints) && checkpoints > 0 && Number.isSafeInteger(runs) && runs > 0)) {
-    console.error('--checkpoints and --runs need whole numbers of at least 1.');
-    return 2;
+async function measure({ checkpoints, runs }, { directory, progress }) {
+  await fill(directory, checkpoints);
+  progress(`${checkpoints} checkpoints are there`);
+  const all = { openWithRegistry: [], openWithout: [], list: [], save: [] };
+  for (let run = 0; run < runs; run++) {
+    rmSync(path.join(directory, 'registry.json'), { force: true });
+    all.openWithout.push(await timed(() => openAndClose(directory)));
+    all.openWithRegistry.push(await timed(() => openAndClose(directory)));
+    all.list.push(await timed(() => listDirectory(directory)));
+    all.save.push(await saveOnce(directory, checkpoints + run));
+    progress(`run ${run + 1} of ${runs}`);
   }
-  const directory = path.resolve(values.dir, `many-checkpoints-${process.pid}`);
-  mkdirSync(directory, { recursive: true });
-  try {
-    await fill(directory, checkpoints);
-    const seconds = { withRegistry: [], withoutRegistry: [], list: [], save: [] };
-    for (let run = 0; run < runs; run++) {
-      rmSync(path.join(directory, 'registry.json'), { force: true });
-      seconds.withoutRegistry.push(await timed(() => openAndClose(directory)));
-      seconds.withRegistry.push(await timed(() => openAndClose(directory)));
-      seconds.list.push(await timed(() => listDirectory(directory)));
-      seconds.save.push(await saveOnce(directory, checkpoints + run));
-    }
-    const figures = Object.fromEntries(Object.entries(seconds).map(([name, all]) => [name, summary(all)]));
-    const met = figures.withRegistry.median <= 1 && figures.withoutRegistry.median <= 10;
-    if (values.json) console.log(JSON.stringify({ checkpoints, runs, seconds: figures, met }));
-    else print(checkpoints, figures, met);
-    return met ? 0 : 1;
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  const seconds = Object.fromEntries(Object.entries(all).map(([name, each]) => [name, summary(each)]));
+  const met = Object.entries(BARS).every(([name, bar]) => seconds[name].median <= bar);
+  return { seconds, met };
 }
 
 /** Copies of one real checkpoint, each with a manifest of its own. */
@@ -77,18 +77,15 @@ async function fill(directory, count) {
 }
 
 function request(step) {
-  return {
-    step,
-    metrics: { loss: 1 / (step + 1) },
-    state: { step },
-    tensors: { x: { dtype: 'F32', shape: [256], data: new Float32Array(256).fill(step) } },
-  };
+  const data = new Float32Array(256).fill(step);
+  return { step, metrics: { loss: 1 / (step + 1) }, state: { step }, tensors: { x: { dtype: 'F32', shape: [256], data } } };
 }
 
 async function openAndClose(directory) {
   await (await CheckpointManager.open(directory, { keep: keep.all() })).close();
 }
 
+/** The second save of a manager: its worker knows the directory by then. */
 async function saveOnce(directory, step) {
   const manager = await CheckpointManager.open(directory, { keep: keep.all() });
   await manager.save(request(step));
@@ -103,24 +100,16 @@ async function timed(work) {
   return (performance.now() - started) / 1000;
 }
 
-function summary(all) {
-  const sorted = [...all].sort((a, b) => a - b);
-  return { median: sorted[Math.floor(sorted.length / 2)], least: sorted[0], most: sorted.at(-1) };
-}
+function print({ settings, environment, seconds, met }) {
+  const lines = Object.entries(TITLES).map(([name, title]) => {
+    const bar = BARS[name] === undefined ? '' : `   aim ${BARS[name]} s`;
+    return `  ${title.padEnd(23)}${spread(seconds[name], ' s')}${bar}`;
+  });
+  return `
+${settings.checkpoints} checkpoints in one directory
+${describeMachine(environment)}
 
-function print(checkpoints, figures, met) {
-  const rows = [
-    ['open, with a registry', 'withRegistry', '1 s'],
-    ['open, without', 'withoutRegistry', '10 s'],
-    ['list (holdfast ls)', 'list', ''],
-    ['one more save, durable', 'save', ''],
-  ];
-  console.log(`${checkpoints} checkpoints, seconds: median (least to most)`);
-  for (const [title, name, bar] of rows) {
-    const { median, least, most } = figures[name];
-    console.log(
-      `  ${title.padEnd(24)} ${median.toFixed(3)} (${least.toFixed(3)} to ${most.toFixed(3)})${bar === '' ? '' : `   bar ${bar}`}`,
-    );
-  }
-  console.log(met ? 'Both bars are met.' : 'A bar is missed.');
+${lines.join('\n')}
+
+${met ? 'Both aims are met.' : 'An aim is missed.'}`;
 }

@@ -52,6 +52,11 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
     words: /^0\.0156 GiB in 2 tensors from a stream[\s\S]*^ {2}verify +0\.0156 GiB[\s\S]*Every byte that was looked at is right\./m,
     result: { ok: true, wrong: [], phases: { save: { seconds: positive }, slices: { bytes: positive }, read: { bytes: 16 * 2 ** 20 } } },
   },
+  'many-checkpoints': {
+    args: () => ['--checkpoints', '8', '--runs', '2'],
+    words: /^8 checkpoints in one directory[\s\S]*^ {2}open, without +[\d.]+ s/m,
+    result: { seconds: { openWithRegistry: summary, openWithout: summary, list: summary, save: summary }, met: expect.any(Boolean) },
+  },
   map: {
     args: () => ['--size', '4MiB', '--tensor', '64KiB', '--others', '128KiB', '--runs', '2', '--engine', ENGINES[0] as string],
     words: /^The first of 32 tensors, of 0\.0625 MiB, of 3\.94 MiB in all[\s\S]*^ {2}map +[\d.]+ ms/m,
