@@ -43,7 +43,7 @@ export class Actions {
       [2, ['a second manager', () => this.withSecondManager()]],
       [2, ['the clock is set', () => this.setClock()]],
       [2, ['looking', () => this.look()]],
-      [2, ['a tag', () => this.tag()]],
+      [4, ['a tag', () => this.tag()]],
       [2, ['pruning', () => this.prune()]],
       [2, ['damage', () => this.damage()]],
     ];

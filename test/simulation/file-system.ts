@@ -288,6 +288,9 @@ export class SimulatedFileSystem implements FileOperations {
       for (const each of process.line) if (++each.operations === each.diesAt) this.kill(each, work);
       const owner = process.of ?? process;
       this.runHook(owner);
+      if (owner.endsBefore?.(operation, shown)) this.kill(owner, undefined);
+      const code = owner.fails?.(operation, shown);
+      if (code !== undefined) throw systemError(code, operation, shown);
       if (owner.fault !== undefined && owner.operations >= owner.fault.at) {
         const error = this.strike(owner, owner.fault, operation, shown, node);
         // A file is closed whatever is said of it.
@@ -312,8 +315,9 @@ export class SimulatedFileSystem implements FileOperations {
     hook.run();
   }
 
-  private kill(process: SimulatedProcess, work: () => unknown): never {
-    const happens = this.random.chance(0.5);
+  /** Its last operation happens or not, and without `work` does not. */
+  private kill(process: SimulatedProcess, work: (() => unknown) | undefined): never {
+    const happens = work !== undefined && this.random.chance(0.5);
     try {
       if (happens) work();
     } catch {

@@ -19,7 +19,7 @@ export function doHarm(ledger: Ledger, disk: Disk, seen: readonly Seen[], random
 
 function harmCheckpoint(directory: DirectoryNode, disk: Disk, { name, node, attempt }: Seen, random: Random): string {
   if (attempt === undefined || attempt.harm !== 'none') return 'nothing';
-  if (random.chance(0.1)) {
+  if (random.chance(0.2)) {
     disk.put(node, 'notes.txt', Buffer.from('of somebody'));
     attempt.noted = true;
     attempt.files = new Map([...(attempt.files ?? []), ['notes.txt', (node.entries.get('notes.txt') as FileNode).data]]);

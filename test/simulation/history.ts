@@ -45,6 +45,8 @@ export class History {
   readonly ofNoRules: Policy;
   /** Where training is. */
   step = 0;
+  /** Whether the last process left its directory as it was at some moment. */
+  wasKilled = false;
   private readonly tensors: readonly TensorPlan[];
 
   constructor(readonly world: World) {

@@ -42,20 +42,31 @@ export class Incarnation {
   /** From the beginning to some end. */
   async live(): Promise<void> {
     const { plan } = this.world;
-    const ending: Ending = plan.pick(['close', 'close', 'close', 'kill', 'kill', 'power loss', 'power loss']);
-    const actions = plan.pick([1, 1, 2, 3, 4]);
-    const lastAction = ending === 'close' ? undefined : plan.between(0, actions + 1);
-    if (lastAction === 0) this.process.dieAfter(plan.between(1, 60));
+    const { ending, actions, deadline } = this.choose();
+    if (deadline === 'early') this.process.dieAfter(plan.pick([plan.between(1, 15), plan.between(1, 60), plan.between(20, 90)]));
     else if (plan.chance(0.05)) this.trouble(60);
     const manager = await this.open();
     for (let i = 1; i <= actions && this.process.alive && manager !== undefined; i++) {
       if (plan.chance(0.15)) this.trouble(90);
-      if (i === lastAction) this.process.dieAfter(plan.between(1, 100));
+      if (i === deadline) this.process.dieAfter(plan.between(1, 100));
       await new Actions(this, manager).act();
       this.audit();
     }
+    this.history.wasKilled = ending === 'kill';
     if (ending === 'close' && this.process.alive && manager !== undefined) await this.close(manager);
     else await this.crash(ending);
+  }
+
+  /** How it ends, after how many actions, and during which of them it dies, unless it dies before the first or after the last. */
+  private choose(): { ending: Ending; actions: number; deadline: number | 'early' | 'late' } {
+    const { plan } = this.world;
+    // What a process that was killed had not made durable, the next one builds upon: then the power goes.
+    if (this.history.wasKilled && plan.chance(0.3)) return { ending: 'power loss', actions: 1, deadline: 'early' };
+    const ending: Ending = plan.pick(['close', 'close', 'close', 'kill', 'kill', 'power loss', 'power loss']);
+    const actions = plan.pick([1, 1, 2, 3, 4]);
+    if (ending === 'close') return { ending, actions, deadline: 'late' };
+    const deadline = plan.between(0, actions + 1);
+    return { ending, actions, deadline: deadline === 0 ? 'early' : deadline > actions ? 'late' : deadline };
   }
 
   /** What there is at the end must be of use. */
@@ -107,6 +118,7 @@ export class Incarnation {
     if (strangers.length > 0 && this.process.alive) this.report('NOT_SWEPT', `after opening there are ${strangers.join(', ')}`);
     const seen = this.audit();
     if (seen.length !== before.length) this.report('OPEN', `opening has made ${seen.length} checkpoints of ${before.length}`);
+    if (plan.chance(0.06)) this.trouble(30);
     const found = await this.restoreLatest(manager, seen);
     this.history.step = found?.step ?? 0;
     if (plan.chance(0.2)) await this.restoreBest(manager, seen);

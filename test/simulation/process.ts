@@ -22,6 +22,10 @@ export class SimulatedProcess {
   /** It dies with this operation, which happens or not. */
   diesAt = Number.POSITIVE_INFINITY;
   fault: Fault | undefined;
+  /** What an operation fails with, every time; for tests of one situation. */
+  fails: ((operation: string, path: string) => SystemCode | undefined) | undefined;
+  /** Before which operation it dies; for tests of one situation. */
+  endsBefore: ((operation: string, path: string) => boolean) | undefined;
   /** Something that happens before an operation. */
   hook: { readonly at: number; readonly run: () => void } | undefined;
   /** Where the fault struck, if it did. */

@@ -16,6 +16,8 @@ import { Trace } from './trace.js';
 export interface WorldOptions {
   /** What is wrong with the machine, to see that it is found out. */
   readonly breakage?: Breakage | undefined;
+  /** Nothing is late, and nothing moves in part. */
+  readonly isCalm?: boolean | undefined;
   /** Gets a line for everything that happens. */
   readonly log?: ((line: string) => void) | undefined;
 }
@@ -52,7 +54,8 @@ export class World {
     this.trace = new Trace(options.log);
     this.clock = new SimulatedClock(new Random(seed, 3), this.plan.pick([1, 1, 1000, 4000]));
     this.disk = new Disk(this.clock, this.chance);
-    const unsteadiness = { yields: this.plan.pick([0, 0, 0.02, 0.2]), short: this.plan.pick([0, 0, 0.1]) };
+    const chosen = { yields: this.plan.pick([0, 0, 0.02, 0.2]), short: this.plan.pick([0, 0, 0.1]) };
+    const unsteadiness = options.isCalm ? { yields: 0, short: 0 } : chosen;
     this.files = new SimulatedFileSystem(this.disk, this.clock, this.chance, this.trace, unsteadiness, options.breakage ?? {});
     this.directory = this.plan.pick(['checkpoints', 'runs/checkpoints', 'data/runs/a']);
     this.files.checkpoints = `/${this.directory}`;
