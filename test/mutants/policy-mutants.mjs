@@ -229,8 +229,8 @@ export const POLICY = [
   {
     name: "repair: a living holder's lock is not broken",
     file: 'src/catalog/lock.ts',
-    find: 'if (holder?.host === here.host && holder.bootId === here.bootId && (await isAlive(holder))) throw locked(file, holder);\n    await removeFile',
-    replace: 'await removeFile',
+    find: "    if (holder?.host === here.host && holder.bootId === here.bootId && (await isAlive(holder))) throw locked(file, holder);\n    // Of a holder in another pid namespace, or on a file system that tells of locks elsewhere.\n    if (isHeldOpen(engine, file, ['EAGAIN'])) throw locked(file, holder);\n",
+    replace: '',
     tests: REFUSED,
   },
   {
