@@ -63,6 +63,27 @@ export const ERROR_CODES = {
 /** A stable error code. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
+/** Codes that say that what stands there is not what was saved, whoever looks, and however often. */
+export const DAMAGE_CODES: ReadonlySet<ErrorCode> = new Set([
+  'ERR_CHECKSUM',
+  'ERR_TRUNCATED',
+  'ERR_EXTENDED',
+  'ERR_MISSING_FILE',
+  'ERR_MISSING_MANIFEST',
+  'ERR_MANIFEST',
+  'ERR_STATE',
+  'ERR_HEADER_LENGTH',
+  'ERR_HEADER_ENCODING',
+  'ERR_HEADER_JSON',
+  'ERR_HEADER_DUPLICATE',
+  'ERR_HEADER_METADATA',
+  'ERR_HEADER_FIELD',
+  'ERR_HEADER_DTYPE',
+  'ERR_HEADER_SHAPE',
+  'ERR_HEADER_OFFSETS',
+  'ERR_HEADER_MISMATCH',
+]);
+
 /** A checkpoint that `restore` passed over, and why. */
 export interface SkippedCheckpoint {
   readonly name: string;

@@ -37,9 +37,9 @@ const REAL: System = {
 
 let system = REAL;
 
-/** From now on `replacement` is asked in this thread; without it, the real clock and chance again. */
-export function replaceSystem(replacement: System = REAL): void {
-  system = replacement;
+/** From now on what `replacement` has is asked in this thread, and the real one for the rest; without it, the real one for all again. */
+export function replaceSystem(replacement: Partial<System> = {}): void {
+  system = { ...REAL, ...replacement };
 }
 
 export const now: System['now'] = () => system.now();

@@ -1,5 +1,5 @@
 /** What the exit code says, and how failures are told. */
-import { type ErrorCode, type HoldfastError, isHoldfastError } from '../errors.js';
+import { DAMAGE_CODES, type ErrorCode, type HoldfastError, isHoldfastError } from '../errors.js';
 import { escapeText } from '../terminal/text.js';
 import { printError, toJsonText } from './output.js';
 
@@ -9,28 +9,7 @@ export const EXIT_PROBLEM = 1;
 export const EXIT_USAGE = 2;
 
 /** Codes that say that something is wrong with what was looked at; all others are about the call. */
-const PROBLEM_CODES: ReadonlySet<ErrorCode> = new Set([
-  'ERR_IO',
-  'ERR_NO_GOOD_CHECKPOINT',
-  'ERR_CHECKSUM',
-  'ERR_TRUNCATED',
-  'ERR_EXTENDED',
-  'ERR_MISSING_FILE',
-  'ERR_MISSING_MANIFEST',
-  'ERR_MANIFEST',
-  'ERR_UNSUPPORTED_VERSION',
-  'ERR_STATE',
-  'ERR_HEADER_LENGTH',
-  'ERR_HEADER_ENCODING',
-  'ERR_HEADER_JSON',
-  'ERR_HEADER_DUPLICATE',
-  'ERR_HEADER_METADATA',
-  'ERR_HEADER_FIELD',
-  'ERR_HEADER_DTYPE',
-  'ERR_HEADER_SHAPE',
-  'ERR_HEADER_OFFSETS',
-  'ERR_HEADER_MISMATCH',
-]);
+const PROBLEM_CODES: ReadonlySet<ErrorCode> = new Set([...DAMAGE_CODES, 'ERR_IO', 'ERR_NO_GOOD_CHECKPOINT', 'ERR_UNSUPPORTED_VERSION']);
 
 /** Paths that cannot exist, though the operating system does not say ENOENT. */
 const IMPOSSIBLE_PATH = ['ENAMETOOLONG', 'ELOOP'];

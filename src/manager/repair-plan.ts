@@ -9,7 +9,7 @@ import { summarize } from '../catalog/summary.js';
 import { type VerifyOptions, verifyTarget } from '../catalog/verify.js';
 import type { Progress } from '../engine/progress.js';
 import { isDamage, throwIfAborted } from '../engine/system-error.js';
-import { type ErrorCode, HoldfastError } from '../errors.js';
+import { DAMAGE_CODES, type ErrorCode, HoldfastError } from '../errors.js';
 import { QUARANTINE_NAME, REGISTRY_NAME, TEMPORARY_PREFIX } from '../format/names.js';
 import { exists, listDirectory } from '../storage/local.js';
 import { assertNoCheckpoint } from './assert-directory.js';
@@ -47,27 +47,6 @@ export interface RepairPlanOptions extends VerifyOptions {
   /** Looks at manifests and sizes only, not at the bytes. */
   readonly quick: boolean;
 }
-
-/** What stands there is not what was saved, whoever looks, and however often. */
-const DAMAGE: ReadonlySet<ErrorCode> = new Set([
-  'ERR_CHECKSUM',
-  'ERR_TRUNCATED',
-  'ERR_EXTENDED',
-  'ERR_MISSING_FILE',
-  'ERR_MISSING_MANIFEST',
-  'ERR_MANIFEST',
-  'ERR_STATE',
-  'ERR_HEADER_LENGTH',
-  'ERR_HEADER_ENCODING',
-  'ERR_HEADER_JSON',
-  'ERR_HEADER_DUPLICATE',
-  'ERR_HEADER_METADATA',
-  'ERR_HEADER_FIELD',
-  'ERR_HEADER_DTYPE',
-  'ERR_HEADER_SHAPE',
-  'ERR_HEADER_OFFSETS',
-  'ERR_HEADER_MISMATCH',
-]);
 
 /** Why one with another problem stays where it is. */
 const NOT_KNOWN = 'it could not be looked at, so whether it is damaged is not known';
@@ -144,7 +123,7 @@ async function chooseQuarantine(
   for (const { info } of entries) {
     const found = problems.get(info.name);
     if (found === undefined) continue;
-    const doubt = found.find(({ code }) => !DAMAGE.has(code));
+    const doubt = found.find(({ code }) => !DAMAGE_CODES.has(code));
     if (doubt !== undefined) left.push({ name: info.name, why: WHY_IT_STAYS[doubt.code] ?? NOT_KNOWN, problems: found });
     else if (!survivors)
       left.push({

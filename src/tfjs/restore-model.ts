@@ -1,9 +1,8 @@
 /** Restoring a model so that training goes on as if it had never stopped. */
 import type { LayersModel, Optimizer, Tensor } from '@tensorflow/tfjs';
-import type { CheckpointInfo } from '../catalog/checkpoint.js';
-import { HoldfastError, type SkippedCheckpoint } from '../errors.js';
+import { HoldfastError } from '../errors.js';
 import type { TensorMatch } from '../format/match-tensors.js';
-import type { Json, RunState } from '../format/state.js';
+import type { RunState } from '../format/state.js';
 import { toRenaming } from '../manager/expectation.js';
 import type { CheckpointManager } from '../manager/manager.js';
 import { assertKnown, type CallOptions, oneOf } from '../manager/options.js';
@@ -44,23 +43,9 @@ export interface RestoreModelOptions extends CallOptions {
 }
 
 /** What was restored into the model, and what else the checkpoint holds. */
-export interface RestoredModel extends RunState {
-  readonly info: CheckpointInfo;
-  /** Global step. */
-  readonly step: number;
-  /** How many epochs were done; undefined where the save did not say. */
-  readonly epoch: number | undefined;
-  /** Where to go on, as Keras's `initial_epoch`: the index of the first epoch that is not done; 0 where the save did not say. */
-  readonly initialEpoch: number;
-  readonly metrics: Readonly<Record<string, number>>;
-  /** When it was committed. */
-  readonly createdAt: Date;
-  /** Versions of what wrote it. */
-  readonly software: Readonly<Record<string, string>>;
-  /** What was given to `saveModel` as `state`; undefined where nothing was. */
-  readonly state: Json | undefined;
-  /** Damaged checkpoints that were passed over on the way, newest first. */
-  readonly skipped: readonly SkippedCheckpoint[];
+export interface RestoredModel
+  extends RunState,
+    Pick<Restored, 'info' | 'step' | 'epoch' | 'initialEpoch' | 'metrics' | 'createdAt' | 'software' | 'state' | 'skipped'> {
   readonly optimizerRestored: boolean;
   /** Which weights were restored, and with `mode: 'weak'` what did not fit. Names are those of the weights, but in `extra` and `from`. */
   readonly match: TensorMatch;
