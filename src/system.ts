@@ -17,7 +17,7 @@ export interface System {
   isRunning(pid: number): boolean;
 }
 
-const REAL: System = {
+export const REAL_SYSTEM: System = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
   randomHex: (bytes) => randomBytes(bytes).toString('hex'),
@@ -35,11 +35,11 @@ const REAL: System = {
   },
 };
 
-let system = REAL;
+let system = REAL_SYSTEM;
 
-/** From now on what `replacement` has is asked in this thread, and the real one for the rest; without it, the real one for all again. */
-export function replaceSystem(replacement: Partial<System> = {}): void {
-  system = { ...REAL, ...replacement };
+/** From now on `replacement` is asked in this thread; without it, the real clock and chance again. */
+export function replaceSystem(replacement: System = REAL_SYSTEM): void {
+  system = replacement;
 }
 
 export const now: System['now'] = () => system.now();
