@@ -1,14 +1,14 @@
 #!/usr/bin/env node
 // Asynchronous saves of a TensorFlow.js model with Adam against model.save, side by side.
-import { rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, fsyncSync, openSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { EventLoopProbe } from '../dist/bench/event-loop.js';
-import { peakBytes, restartPeak } from '../dist/bench/memory.js';
 import { CheckpointManager, keep } from '../dist/index.js';
 import { saveModelAsync } from '../dist/tfjs/index.js';
 import { choice, positiveNumber, wholeNumber } from './lib/options.mjs';
 import { describeMachine, runBenchmark } from './lib/program.mjs';
-import { exposeGarbageCollection } from './lib/resources.mjs';
 import { median, short, spread, summary } from './lib/stats.mjs';
 import { bytesOf, denseModel, largestOf, loadTf, tensorsOf, trainStep } from './lib/tfjs.mjs';
 
@@ -17,7 +17,7 @@ const HELP = `Asynchronous saves of a TensorFlow.js model and its Adam optimizer
   node bench/tfjs.mjs [--backend cpu|node] [--params MILLIONS] [--runs N] [--order auto|interleaved|last] [--dir DIRECTORY] [--json] [--out FILE]
 
   --backend  cpu: @tensorflow/tfjs; node: the real tfjs-node ("npm run setup:tfjs-node" installs it). Default cpu
-  --params   millions of parameters; a save has three times as many numbers. Default 100
+  --params   millions of parameters; a save has three times as many numbers. Default 100; 67.1 is 256 MiB, 768 MiB with Adam
   --runs     rounds; each is one save of ours, one of model.save, and reading the largest tensor. Default 15
   --order    when model.save has its turn: interleaved, in every round; last, after all of ours. auto: last on tfjs-node, where the
              gigabytes that it leaves behind slow down our next save
@@ -26,13 +26,16 @@ const HELP = `Asynchronous saves of a TensorFlow.js model and its Adam optimizer
 
 The model is trained for one step, which makes the optimizer's slots; with 100 million parameters that takes half a minute on the cpu backend.
 stall: around "await saveModelAsync(…)". block: the longest time in which the event loop came to nothing else, from the call until the
-checkpoint is durable, by a timer of 1 ms. model.save goes to a handler that keeps nothing (cpu), or to file:// (node), which does not sync;
-training has to wait for all of it, or a save mixes steps. read: dataSync of the largest tensor (node only: the cpu backend has it in JavaScript
-memory). Extra memory is the rise of resident memory, measured in one save more of each kind, after a collection of garbage.
+checkpoint is durable, by a timer of 1 ms. model.save goes to a handler that keeps nothing (cpu), or to file:// (node), which does not sync:
+what fsync of its files takes is counted by itself, and durable is both; training has to wait for all of it, or a save mixes steps. read:
+dataSync of the largest tensor (node only: the cpu backend has it in JavaScript memory). Extra memory is the rise of resident memory in
+the first save of a process of its own, after a collection of garbage; "beside training" trains on as long as the save takes, against training alone.
+On node the bars are looked at: longest block at most a tenth of model.save's, durable in at most a third of its time, extra memory at most a
+quarter of its, and beside training at most the checkpoint's bytes and 128 MiB.
 
 Examples
   node bench/tfjs.mjs
-  node bench/tfjs.mjs --backend node --json --out tfjs-node.json
+  node bench/tfjs.mjs --backend node --params 67.1 --json --out tfjs-node.json
   node bench/tfjs.mjs --backend node --order interleaved
   node bench/tfjs.mjs --params 5 --runs 3`;
 
@@ -71,7 +74,7 @@ async function measure({ backend, params, runs, order }, { directory, progress }
     const before = numTensors();
     const watched = await watch(stock);
     leakedByStock += numTensors() - before;
-    return watched;
+    return { ...watched, durableMs: watched.ms + (backend === 'node' ? syncMs(path.join(directory, 'stock')) : 0) };
   };
   for (let step = 1; step <= runs; step++) {
     const idle = await watch(() => new Promise((resolve) => setTimeout(resolve, 300)));
@@ -83,9 +86,13 @@ async function measure({ backend, params, runs, order }, { directory, progress }
     const { stallMs, blockMs } = saved;
     progress(`round ${step}/${runs}: stall ${short(stallMs)} ms, block ${short(blockMs)} ms`);
   }
-  // Apart from the rest: collecting garbage makes V8 drop compiled code, and the next call is slower.
-  exposeGarbageCollection();
-  const extraRssBytes = { ours: await extraMemory(() => save(runs + 1)), stock: await extraMemory(stock) };
+  progress('measuring memory');
+  const extra = (what) => extraMemory(what, backend, params * 1e6, directory);
+  const extraRssBytes = {
+    ours: extra('ours'),
+    stock: extra('stock'),
+    ...(backend === 'node' ? { besideTraining: extra('training') } : {}),
+  };
   for (const round of stockLast ? rounds : []) {
     round.stock = await saveStock();
     progress(`model.save: ${short(round.stock.ms)} ms`);
@@ -97,16 +104,17 @@ async function measure({ backend, params, runs, order }, { directory, progress }
     firstStallMs: first.stallMs,
     ours: summarize(
       rounds.map((round) => round.ours),
-      ['stallMs', 'blockMs', 'bytesPerSecond'],
+      ['stallMs', 'blockMs', 'durableMs', 'bytesPerSecond'],
     ),
     stock: summarize(
       rounds.map((round) => round.stock),
-      ['ms', 'blockMs'],
+      ['ms', 'blockMs', 'durableMs'],
     ),
     ...(backend === 'node' ? summarizeReading(rounds) : {}),
     idleMs: summary(rounds.map(({ idleMs }) => idleMs)),
     stallToStock: summary(rounds.map((round) => round.ours.stallMs / round.stock.ms)),
     extraRssBytes,
+    ...(backend === 'node' ? againstStock(rounds, extraRssBytes, bytes) : {}),
     tensorsLeaked: { ours: leaked, stock: leakedByStock },
     rounds,
   };
@@ -124,7 +132,43 @@ async function ours(manager, model, bytes, step) {
   });
   // The checkpoint before it is removed behind the save: not beside what is measured next.
   await manager.flush();
-  return { stallMs, bytesPerSecond: (1000 * bytes) / persistMs, ...watched };
+  return { stallMs, durableMs: stallMs + persistMs, bytesPerSecond: (1000 * bytes) / persistMs, ...watched };
+}
+
+/** What it takes to make the files of a directory durable that were written without. */
+function syncMs(directory) {
+  const began = performance.now();
+  for (const name of ['.', ...readdirSync(directory)]) {
+    const file = openSync(path.join(directory, name), 'r');
+    fsyncSync(file);
+    closeSync(file);
+  }
+  return performance.now() - began;
+}
+
+/** How far memory rises in one save of each kind, each in a process of its own. */
+function extraMemory(what, backend, params, directory) {
+  const program = fileURLToPath(new URL('lib/tfjs-memory.mjs', import.meta.url));
+  const args = [program, backend, String(params), what, directory];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`Measuring the memory of ${what} failed: ${stderr}`);
+  return JSON.parse(stdout).extraBytes;
+}
+
+/** The bars: each ratio per round, against model.save of the same round. */
+function againstStock(rounds, { ours: extra, stock: stockExtra, besideTraining }, bytes) {
+  const ratio = (key) => summary(rounds.map(({ ours, stock }) => ours[key] / stock[key]));
+  const blockToStock = ratio('blockMs');
+  const durableToStock = ratio('durableMs');
+  const extraToStock = extra === null || !stockExtra ? null : extra / stockExtra;
+  const besideTrainingLimit = bytes + 128 * 2 ** 20;
+  const met = {
+    block: blockToStock.median <= 1 / 10,
+    durable: durableToStock.median <= 1 / 3,
+    extraMemory: extraToStock === null ? null : extraToStock <= 1 / 4,
+    besideTraining: besideTraining === null ? null : besideTraining <= besideTrainingLimit,
+  };
+  return { blockToStock, durableToStock, extraToStock, besideTrainingLimit, met };
 }
 
 /** What `work` takes, and its longest block of the event loop. */
@@ -135,14 +179,6 @@ async function watch(work) {
   const ms = performance.now() - began;
   probe.stop();
   return { ms, blockMs: probe.longestMs };
-}
-
-/** How far resident memory rises; `null` where that cannot be told. */
-async function extraMemory(work) {
-  const before = restartPeak();
-  await work();
-  const peak = peakBytes();
-  return before === null || peak === null ? null : Math.max(0, peak - before);
 }
 
 /** A handler as an application would write one, that does nothing with what it gets. */
@@ -183,6 +219,7 @@ function print({
   firstStallMs,
   tensorsLeaked,
   extraRssBytes,
+  ...bars
 }) {
   const { backend, bytes, tensors, largestBytes, runs } = settings;
   return `
@@ -191,14 +228,15 @@ ${describeMachine(environment)}
 
   saveModelAsync: stall              ${spread(ours.stallMs, ' ms')}; the first ${short(firstStallMs)} ms
     longest block of the event loop  ${spread(ours.blockMs, ' ms')}; with nothing going on ${spread(idleMs, ' ms')}
+    durable after                    ${spread(ours.durableMs, ' ms')}
     persisted in the background at   ${spread(ours.bytesPerSecond, ' GB/s', 1e9)}
     extra memory                     ${mebibytes(extraRssBytes.ours)}
   model.save${backend === 'node' ? "('file://…')" : ' to a handler'}, not durable
     training waits for               ${spread(stock.ms, ' ms')}
     longest block of the event loop  ${spread(stock.blockMs, ' ms')}
-    extra memory                     ${mebibytes(extraRssBytes.stock)}
+${backend === 'node' ? `    durable, with fsync, after       ${spread(stock.durableMs, ' ms')}\n` : ''}    extra memory                     ${mebibytes(extraRssBytes.stock)}
   stall against model.save           ${spread(stallToStock)}
-${readMs === undefined ? '' : reading(readMs, blockToRead, largestBytes)}  tensors left after ${runs} saves       ${tensorsLeaked.ours} by us, ${tensorsLeaked.stock} by model.save`;
+${readMs === undefined ? '' : reading(readMs, blockToRead, largestBytes)}${bars.met === undefined ? '' : comparison(bars, extraRssBytes)}  tensors left after ${runs} saves       ${tensorsLeaked.ours} by us, ${tensorsLeaked.stock} by model.save`;
 }
 
 function mebibytes(bytes) {
@@ -208,5 +246,15 @@ function mebibytes(bytes) {
 function reading(readMs, blockToRead, bytes) {
   return `  reading the largest tensor         ${spread(readMs, ' ms')} for ${short(bytes / 2 ** 20)} MiB
   longest block against that         ${spread(blockToRead)}
+`;
+}
+
+function comparison({ blockToStock, durableToStock, extraToStock, besideTrainingLimit, met }, { besideTraining }) {
+  const said = (met) => (met === null ? 'unknown' : met ? 'met' : 'NOT met');
+  return `  against model.save:
+    longest block                    ${spread(blockToStock)}; at most 0.1: ${said(met.block)}
+    durable                          ${spread(durableToStock)}; at most 0.333: ${said(met.durable)}
+    extra memory                     ${extraToStock === null ? 'unknown' : short(extraToStock)}; at most 0.25: ${said(met.extraMemory)}
+  extra memory beside training       ${mebibytes(besideTraining)}; at most ${mebibytes(besideTrainingLimit)}: ${said(met.besideTraining)}
 `;
 }

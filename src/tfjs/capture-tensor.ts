@@ -89,6 +89,8 @@ class SharedTensor implements StreamedData {
       for await (const { buffer, byteOffset, byteLength } of readParts(this.tensor, this.bytesPerElement)) {
         yield new Uint8Array(buffer, byteOffset, byteLength);
       }
+      // What is read need not wait for the rest: beside training it is a second generation of the weights.
+      this.release();
     } catch (cause) {
       throw new HoldfastError(
         'ERR_SOURCE',
