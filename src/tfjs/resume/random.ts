@@ -1,0 +1,115 @@
+/**
+ * Random numbers of a run that can be saved and restored. TensorFlow.js has no seed for all of it: shuffling, unseeded initializers, dropout, noise and
+ * multinomial draw from Math.random, so that is what a generator with state takes the place of.
+ */
+import seedrandom from 'seedrandom';
+import { HoldfastError } from '../../errors.js';
+import type { Json } from '../../format/state.js';
+
+/** The random numbers of a whole process, as `installRandom` has put them into the place of `Math.random`. */
+export interface RunRandom {
+  /** The next number, in [0, 1): what `Math.random()` gives now. */
+  next(): number;
+  /** Where the sequence is, as JSON of about 100 bytes. */
+  readonly state: Json;
+  /** Goes on from where `state` was read. Throws `ERR_STATE` for what it cannot have given. */
+  restore(state: Json): void;
+  /**
+   * Puts the former `Math.random` back; doing it again does nothing. Throws `ERR_RANDOM` if something else has taken its place since: take that
+   * away first.
+   */
+  uninstall(): void;
+}
+
+/** Names the generator in what is saved. */
+const KIND = 'alea';
+
+/** Its state: three fractions and a carry. */
+interface AleaState {
+  readonly c: number;
+  readonly s0: number;
+  readonly s1: number;
+  readonly s2: number;
+}
+
+/** seedrandom's alea, which begins anew at any state that it had. */
+export class Alea {
+  private generator: seedrandom.prng;
+
+  constructor(seed: string) {
+    this.generator = seedrandom.alea(seed, { state: true });
+  }
+
+  next(): number {
+    return this.generator();
+  }
+
+  get state(): Json {
+    return { kind: KIND, ...(this.generator.state() as AleaState) };
+  }
+
+  /** Throws `ERR_STATE`. */
+  restore(state: Json): void {
+    const { kind, c, s0, s1, s2 } = (typeof state === 'object' ? (state ?? {}) : {}) as Readonly<Record<string, Json | undefined>>;
+    if (kind !== KIND || !Number.isSafeInteger(c) || ![s0, s1, s2].every((part) => typeof part === 'number' && part >= 0 && part < 1)) {
+      throw new HoldfastError(
+        'ERR_STATE',
+        `This is no state of the generator of random numbers: ${JSON.stringify(state)}. Give what "state" gave.`,
+      );
+    }
+    this.generator = seedrandom.alea('', { state: { c, s0, s1, s2 } });
+  }
+}
+
+/** A seed as text. Throws `ERR_INVALID_ARGUMENT`. */
+export function toSeed(where: string, seed: unknown): string {
+  if (typeof seed === 'number' && Number.isFinite(seed)) return String(seed);
+  if (typeof seed === 'string' && seed !== '') return seed;
+  throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where} needs a seed, a number or a text that is not empty, not ${String(seed)}.`);
+}
+
+/**
+ * Lets `Math.random` give a sequence that follows from `seed` alone, in the whole process, until `uninstall`. Everything that TensorFlow.js draws without a
+ * seed of its own comes from it, in the order in which it is asked for: so build and initialize the model after this call, and restore a state
+ * after a model was built or loaded, since that draws numbers too.
+ *
+ * May be called again while one is installed; the last one counts, and they are uninstalled in the opposite order. Throws `ERR_INVALID_ARGUMENT` for no seed.
+ */
+export function installRandom(seed: string | number): RunRandom {
+  return new InstalledRandom(new Alea(toSeed('installRandom', seed)));
+}
+
+/** A generator in the place of Math.random. */
+class InstalledRandom implements RunRandom {
+  private readonly former = Math.random;
+  private readonly draw = () => this.alea.next();
+  private installed = true;
+
+  constructor(private readonly alea: Alea) {
+    Math.random = this.draw;
+  }
+
+  next(): number {
+    return this.alea.next();
+  }
+
+  get state(): Json {
+    return this.alea.state;
+  }
+
+  restore(state: Json): void {
+    this.alea.restore(state);
+  }
+
+  uninstall(): void {
+    if (!this.installed) return;
+    if (Math.random !== this.draw) {
+      throw new HoldfastError(
+        'ERR_RANDOM',
+        'Math.random is no longer the one that installRandom has put there, so the former one cannot be put back. Uninstall in the opposite order, and let nothing else replace it meanwhile.',
+      );
+    }
+    this.installed = false;
+    Math.random = this.former;
+  }
+}
