@@ -2,7 +2,7 @@
 import type { LayersModel, Optimizer } from '@tensorflow/tfjs';
 import { HoldfastError } from '../errors.js';
 import type { Restored } from '../manager/restore.js';
-import type { OptimizerRecord } from './extension.js';
+import type { OptimizerRecord } from '../tfjs-record/extension.js';
 import type { MatchedWeights } from './match-weights.js';
 import { isKnown } from './optimizer-kinds.js';
 import { type PreparedOptimizer, prepareOptimizer } from './optimizer-restore.js';

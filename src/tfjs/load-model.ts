@@ -11,7 +11,7 @@ import type { Restored } from '../manager/restore.js';
 import type { RestoreTarget } from '../manager/target.js';
 import { restoreFor } from './choose-checkpoint.js';
 import { resolveTf, type Tf } from './engine.js';
-import { decodeExtension, EXTENSION_NAME } from './extension.js';
+import { decodeExtension, EXTENSION_NAME } from '../tfjs-record/extension.js';
 import { MODEL_JSON } from './model-json.js';
 import { applyRestored, type RestoredModel } from './restore-model.js';
 import { applyTrainingConfig } from './training-config.js';

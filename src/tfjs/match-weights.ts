@@ -3,7 +3,7 @@ import type { RestoredTensor } from '../catalog/tensor.js';
 import { HoldfastError } from '../errors.js';
 import { type Renaming, toRenaming } from '../manager/expectation.js';
 import type { Restored } from '../manager/restore.js';
-import type { TfjsExtension } from './extension.js';
+import type { TfjsExtension } from '../tfjs-record/extension.js';
 import { type Comparison, compareTensors } from './mismatch.js';
 import type { TensorPlace } from './tensors.js';
 import type { NamedWeight } from './weights.js';

@@ -2,7 +2,7 @@
 import type { LayersModel, Optimizer, Tensor, Variable } from '@tensorflow/tfjs';
 import type { RestoredTensor } from '../catalog/tensor.js';
 import type { Engine } from './engine.js';
-import type { OptimizerRecord } from './extension.js';
+import type { OptimizerRecord } from '../tfjs-record/extension.js';
 import { compareTensors, type Mismatch } from './mismatch.js';
 import { classNameOf, kindOf, type OptimizerFields, type OptimizerKind, type Slot } from './optimizer-kinds.js';
 import { type TensorPlace, toTensor } from './tensors.js';

@@ -11,7 +11,7 @@ import type { RestoreTarget } from '../manager/target.js';
 import { restoreFor } from './choose-checkpoint.js';
 import { type OptimizerSide, prepareIfItFits, prepareIfWanted } from './choose-optimizer.js';
 import { runningEngine } from './engine.js';
-import { decodeExtension, EXTENSION_NAME, type TfjsExtension } from './extension.js';
+import { decodeExtension, EXTENSION_NAME, type TfjsExtension } from '../tfjs-record/extension.js';
 import { type FittingWeight, type MatchedWeights, matchWeights } from './match-weights.js';
 import { mismatchError } from './mismatch.js';
 import type { PreparedOptimizer } from './optimizer-restore.js';

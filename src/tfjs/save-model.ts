@@ -11,7 +11,7 @@ import type { Attachment, SaveRequest } from '../manager/save-request.js';
 import type { PendingSave } from '../manager/saver.js';
 import type { TensorInput } from '../snapshot/source.js';
 import { type Hold, TensorCapture } from './capture-tensor.js';
-import { EXTENSION_NAME, encodeExtension } from './extension.js';
+import { EXTENSION_NAME, encodeExtension } from '../tfjs-record/extension.js';
 import { captureTopology, encodeModelJson, stockWarnings } from './model-json.js';
 import { type CapturedOptimizer, captureOptimizer } from './optimizer-capture.js';
 import { captureTrainingConfig } from './training-config.js';
