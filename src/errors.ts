@@ -58,6 +58,7 @@ export const ERROR_CODES = {
   ERR_HEADER_MISMATCH: 'a safetensors header and the manifest list different tensors',
   ERR_MODEL: 'a TensorFlow.js model cannot be saved or restored as asked',
   ERR_MODEL_MISMATCH: "a checkpoint's tensors do not fit the model they are restored into",
+  ERR_HALF_RESTORED: 'a backend failed in the middle of a restore: the model has values of two moments, so restore again or end',
 } as const;
 
 /** A stable error code. */
