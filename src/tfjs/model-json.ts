@@ -10,7 +10,9 @@
  * with string weights it needs `{ strict: false }`. holdfast restores both exactly.
  */
 import type { LayersModel } from '@tensorflow/tfjs';
+import { HoldfastError } from '../errors.js';
 import type { TensorFilePlan } from '../format/layout.js';
+import type { Json } from '../format/state.js';
 import type { Attachment } from '../manager/save-request.js';
 import { VERSION } from '../version.js';
 
@@ -21,6 +23,8 @@ export interface WeightSpec {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
+  /** How a graph model's weight is stored in fewer bits, as tfjs writes it down. */
+  readonly quantization?: Json | undefined;
 }
 
 /** The model's topology as plain JSON, captured now. */
@@ -46,8 +50,14 @@ export function encodeModelJson(model: ModelDocument, weights: readonly WeightSp
   return { name: MODEL_JSON, data: `${JSON.stringify(document)}\n` };
 }
 
-function weightsManifest(weights: readonly WeightSpec[], files: readonly TensorFilePlan[]): object[] {
-  const specs = new Map(weights.map(({ name, dtype, shape }) => [name, { name, dtype, shape }]));
+/** Which bytes of the tensor files are which weight, for stock tfjs. */
+export function weightsManifest(weights: readonly WeightSpec[], files: readonly TensorFilePlan[]): object[] {
+  const specs = new Map(
+    weights.map(({ name, dtype, shape, quantization }) => [
+      name,
+      { name, dtype, shape, ...(quantization === undefined ? {} : { quantization }) },
+    ]),
+  );
   const modelFiles = files.filter(({ role }) => role === 'model');
   // tfjs takes files for equally long if all but the last are, and then reads zeros from a longer last one.
   const longestFirst = [...modelFiles].sort((a, b) => b.bytes - a.bytes);
@@ -57,8 +67,47 @@ function weightsManifest(weights: readonly WeightSpec[], files: readonly TensorF
   }));
 }
 
+/** What is read of a model.json, whoever wrote it. */
+export interface ModelJson {
+  readonly modelTopology?: object;
+  /** `layers-model` or `graph-model`; files of old converters do not say. */
+  readonly format?: string;
+  readonly weightsManifest?: readonly {
+    readonly paths: readonly string[];
+    readonly weights: readonly (WeightSpec & { group?: string })[];
+  }[];
+  readonly userDefinedMetadata?: object;
+  readonly trainingConfig?: object;
+  readonly [field: string]: unknown;
+}
+
+/** Reads model.json of a checkpoint. Throws `ERR_MODEL` where it has none, or one that is not JSON. */
+export function decodeModelJson(attachments: ReadonlyMap<string, Uint8Array>, checkpoint: string): ModelJson {
+  const bytes = attachments.get(MODEL_JSON);
+  const details = { checkpoint, file: MODEL_JSON };
+  if (bytes === undefined) {
+    throw new HoldfastError(
+      'ERR_MODEL',
+      `${checkpoint} has no ${MODEL_JSON}, so it does not say what the model looks like. Build the model and use restoreModel.`,
+      details,
+    );
+  }
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)) as ModelJson;
+  } catch (cause) {
+    throw new HoldfastError('ERR_MODEL', `${MODEL_JSON} of ${checkpoint} is not JSON: ${(cause as Error).message}`, { ...details, cause });
+  }
+}
+
+/** Whether a spec of a manifest is of the head of a safetensors file, not of a weight. */
+export function isHeadSpec({ name, group }: { readonly name: string; readonly group?: string | undefined }): boolean {
+  return group === 'optimizer' && name.startsWith(HEAD_SPEC);
+}
+
+const HEAD_SPEC = 'safetensors header of ';
+
 function headSpec(file: string, bytes: number, taken: ReadonlyMap<string, unknown>): object {
-  let name = `safetensors header of ${file}`;
+  let name = `${HEAD_SPEC}${file}`;
   while (taken.has(name)) name += '_';
   return { name, dtype: 'bool', shape: [bytes], group: 'optimizer' };
 }

@@ -148,7 +148,12 @@ export interface CapturedModel {
 }
 
 /** Captures a model, synchronously. Throws `ERR_MODEL`, `ERR_INVALID_ARGUMENT`; nothing is held then. */
-export function captureModel(manager: CheckpointManager, model: LayersModel, given: SaveModelOptions, started: number): CapturedModel {
+export function captureModel(
+  manager: Pick<CheckpointManager, 'contents'>,
+  model: LayersModel,
+  given: SaveModelOptions,
+  started: number,
+): CapturedModel {
   const options = { ...given, includeOptimizer: given.includeOptimizer ?? (manager.contents === 'weights' ? false : undefined) };
   const { stable = true, hold = 'device' } = options;
   if (typeof stable !== 'boolean') throw new HoldfastError('ERR_INVALID_ARGUMENT', `stable must be true or false, not ${String(stable)}.`);
