@@ -76,8 +76,8 @@ export interface ModelJson {
     readonly paths: readonly string[];
     readonly weights: readonly (WeightSpec & { group?: string })[];
   }[];
-  readonly userDefinedMetadata?: object;
-  readonly trainingConfig?: object;
+  readonly userDefinedMetadata?: object | undefined;
+  readonly trainingConfig?: object | null;
   readonly [field: string]: unknown;
 }
 

@@ -46,22 +46,28 @@ function checkpointArtifacts(restored: Restored, includeOptimizer: boolean): io.
   const extension = decodeExtension(restored.extensions[EXTENSION_NAME], name);
   const plain = () => modelWeights(document, restored, extension);
   if (document.format === 'graph-model' || extension === undefined) return toArtifacts(document, plain());
-  const trainingConfig = includeOptimizer ? (extension.trainingConfig as object | null) : null;
-  const { optimizer } = extension;
-  if (includeOptimizer && optimizer !== null && trainingConfig === null) {
-    warn(
-      `${name} does not say how the model was compiled, so it is loaded without its optimizer (${optimizer.className}). Compile it, and use restoreModel.`,
-    );
-  }
-  const hasOptimizer = trainingConfig !== null && optimizer !== null;
-  const load: ExactLoad = { restored, includeOptimizer: hasOptimizer, metadata: document.userDefinedMetadata, isTaken: false };
-  const metadata = announce(load);
-  const all = () => (hasOptimizer ? [...plain(), ...ofOptimizer(optimizer, restored)] : plain());
+  const optimizer = includeOptimizer ? usableOptimizer(extension, name) : undefined;
+  const load: ExactLoad = { restored, includeOptimizer: optimizer !== undefined, metadata: document.userDefinedMetadata, isTaken: false };
+  const userDefinedMetadata = announce(load);
+  const all = () => (optimizer === undefined ? plain() : [...plain(), ...ofOptimizer(optimizer, restored)]);
+  const warnIfLossy = () => optimizer !== undefined && warnOfLoss(optimizer, name);
+  const trainingConfig = optimizer === undefined ? null : (extension.trainingConfig as object);
+  if (userDefinedMetadata !== load.metadata)
+    return lazyArtifacts({ ...document, trainingConfig, userDefinedMetadata }, load, all, warnIfLossy);
+  warnIfLossy();
   // tfjs itself cannot take such a state, and would train on with a new one.
-  const config = hasOptimizer && metadata === load.metadata && exactnessOf(optimizer.className) === 'not at all' ? null : trainingConfig;
-  return metadata === load.metadata
-    ? toArtifacts({ ...document, trainingConfig: config }, all())
-    : lazyArtifacts(document, load, config, metadata, all);
+  const isLost = optimizer !== undefined && exactnessOf(optimizer.className) === 'not at all';
+  return toArtifacts({ ...document, trainingConfig: isLost ? null : trainingConfig }, all());
+}
+
+/** The optimizer, if the checkpoint also says how to compile: without its state a model is not compiled, as in tfjs. */
+function usableOptimizer({ optimizer, trainingConfig }: TfjsExtension, name: string): OptimizerRecord | undefined {
+  if (optimizer === null) return undefined;
+  if (trainingConfig !== null) return optimizer;
+  warn(
+    `${name} does not say how the model was compiled, so it is loaded without its optimizer (${optimizer.className}). Compile it, and use restoreModel.`,
+  );
+  return undefined;
 }
 
 /**
@@ -71,22 +77,25 @@ function checkpointArtifacts(restored: Restored, includeOptimizer: boolean): io.
 function lazyArtifacts(
   document: ModelJson,
   load: ExactLoad,
-  trainingConfig: object | null,
-  metadata: object | undefined,
   make: () => readonly StoredWeight[],
+  onPlainUse: () => void,
 ): io.ModelArtifacts {
   let weights: readonly StoredWeight[] | undefined;
+  let looks = 0;
   const current = () => {
     if (load.isTaken) return [];
     weights ??= make();
     return weights;
   };
   const artifacts = {
-    ...toArtifacts({ ...document, trainingConfig, userDefinedMetadata: metadata }, []),
+    ...toArtifacts(document, []),
     get weightSpecs() {
       return current().map(({ spec }) => spec);
     },
     get weightData() {
+      // The first look is to see whether there are any. A copy of tfjs that nothing is hooked in looks again.
+      looks++;
+      if (looks === 2 && !load.isTaken) onPlainUse();
       return toBufferList(current());
     },
   };
@@ -115,18 +124,17 @@ export function toArtifacts(document: Readonly<Record<string, unknown>>, weights
   } as io.ModelArtifacts;
 }
 
-function ofOptimizer(record: OptimizerRecord, { optimizer, info }: Restored): StoredWeight[] {
-  const exactness = exactnessOf(record.className);
-  if (exactness !== 'exact') {
-    const what =
-      exactness === 'nearly'
-        ? 'TensorFlow.js takes it back only nearly: training goes on, but not bit by bit'
-        : 'TensorFlow.js cannot take it back: the model is loaded without it, and is not compiled';
-    warn(
-      `${info.name} has the state of ${record.className}. ${what}. Call registerHoldfast(tf) first, or use loadModel: both restore it exactly.`,
-    );
-  }
-  return exactness === 'not at all' ? [] : toOptimizerWeights(record, optimizer);
+function ofOptimizer(record: OptimizerRecord, { optimizer }: Restored): StoredWeight[] {
+  return exactnessOf(record.className) === 'not at all' ? [] : toOptimizerWeights(record, optimizer);
+}
+
+function warnOfLoss({ className }: OptimizerRecord, from: string): void {
+  const exactness = exactnessOf(className);
+  if (exactness === 'exact') return;
+  const what = exactness === 'nearly' ? 'only nearly: training goes on, but not bit by bit' : 'not at all: the model is loaded without it';
+  warn(
+    `TensorFlow.js takes the state of ${className} in ${from} back ${what}. Call registerHoldfast(tf) first, or use loadModel: both restore it exactly.`,
+  );
 }
 
 /** A spec for each weight, and its bytes. */

@@ -45,7 +45,7 @@ export function fromArtifacts(artifacts: io.ModelArtifacts, includeOptimizer: bo
   const tensors = ofModel.map(toTensor);
   const isGraph = artifacts.format === 'graph-model';
   const strings = ofModel.filter(({ spec }) => spec.dtype === 'string').map(({ spec: { name, shape } }) => ({ name, shape }));
-  const config = trainingConfig === undefined || !includeOptimizer ? null : (trainingConfig as unknown as Json);
+  const config = optimizer === undefined ? null : (trainingConfig as unknown as Json);
   const extension = { weights: tensors.map(({ name }) => name), strings, optimizer: optimizer?.record ?? null, trainingConfig: config };
   let layout: readonly TensorFilePlan[] = [];
   return {

@@ -2,7 +2,7 @@
  * Existing saves to `file://DIR` as checkpoints: DIR holds the two newest, and a model.json that points into the newest. It is put in place in one rename when
  * the checkpoint is durable, so that a reader sees the older model or the newer one, whole, whenever a save is killed.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
 import type { io } from '@tensorflow/tfjs';
@@ -67,12 +67,17 @@ function hookFileSystem(prototype: FileSystem & { [TAKEN]?: HandlerOpenOptions }
 
 function handlerOf(directory: string, options: HandlerOpenOptions): HoldfastHandler {
   const place = path.resolve(directory);
-  return new HoldfastHandler(place, { keep: [keep.last(1), keepPointedAt(place)], ...options }, pointAtNewest(place));
+  return new HoldfastHandler(
+    place,
+    { ...options, keep: [options.keep ?? keep.last(1), keepPointedAt(place)].flat() },
+    pointAtNewest(place),
+  );
 }
 
 /** What stands in DIR/model.json beside what stock tfjs reads. */
 interface Pointer extends ModelJson {
   readonly holdfastCheckpoint: string;
+  readonly holdfastSequence: number;
 }
 
 /** The pointer in a file; undefined for a model.json of another kind, or none. */
@@ -127,7 +132,8 @@ function pointAtNewest(directory: string): AfterSave {
 async function point(directory: string, checkpoint: string, name: string, sequence: number): Promise<void> {
   const file = path.join(directory, MODEL_JSON);
   const now = await readPointer(file);
-  if (now !== undefined && (now['holdfastSequence'] as number) > sequence) return;
+  const isNewer = now !== undefined && now.holdfastSequence > sequence;
+  if (isNewer && existsSync(path.join(directory, now.holdfastCheckpoint))) return;
   const document = JSON.parse(await readFile(path.join(checkpoint, MODEL_JSON), 'utf8')) as ModelJson;
   const weightsManifest = document.weightsManifest?.map((group) => ({ ...group, paths: group.paths.map((each) => `${name}/${each}`) }));
   const pointer = { ...document, weightsManifest, holdfastCheckpoint: name, holdfastSequence: sequence };
