@@ -1,5 +1,7 @@
 export type { Hold } from './capture-tensor.js';
 export type { Tf } from './engine.js';
+export { type HandlerOpenOptions, type HandlerOptions, type HandlerSaveResult, holdfastHandler } from './io/handler.js';
+export { type RegisterOptions, registerHoldfast } from './io/register.js';
 export { type CustomClass, type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js';
 export { type RestoredModel, type RestoreModelOptions, restoreModel } from './restore-model.js';
 export { type RestoredVariables, type RestoreVariablesOptions, restoreVariables } from './restore-variables.js';
