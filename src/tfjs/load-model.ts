@@ -9,6 +9,8 @@ import type { RestoreTarget } from '../manager/target.js';
 import { decodeExtension, EXTENSION_NAME } from '../tfjs-record/extension.js';
 import { restoreFrom } from './choose-checkpoint.js';
 import { resolveTf, type Tf } from './engine.js';
+import { assertOnlyOne, findModel, type StockModel } from './io/stock-directory.js';
+import { loadStockModel } from './io/stock-model.js';
 import { decodeModelJson, MODEL_JSON } from './model-json.js';
 import { applyRestored, type RestoredModel } from './restore-model.js';
 import { applyTrainingConfig } from './training-config.js';
@@ -50,7 +52,8 @@ const KEYS = [
 /**
  * Builds the model that a checkpoint was saved from, with its weights, compiles it as it was compiled and restores the optimizer: training
  * can go on bit by bit. `from` is a manager, a directory of checkpoints, or the directory of one (`target` is then
- * not looked at).
+ * not looked at). A directory or model.json of stock tfjs is read, too: there `step` is what its optimizer counted, and tfjs itself restores
+ * the optimizer as far as it can.
  *
  * Without `includeOptimizer: false`, `latest` is the newest that training can go on from, or where there is none, the newest. Gives `null` where there is no checkpoint at all. Throws what `manager.restore` throws; `ERR_MODEL` if the checkpoint has no
  * model.json, or TensorFlow.js cannot build or compile from it; `ERR_UNSUPPORTED` if there is no TensorFlow.js.
@@ -62,7 +65,9 @@ export async function loadModel(
 ): Promise<LoadedModel | null> {
   assertKnown('loadModel', options, KEYS);
   const { signal, onProgress, includeOptimizer } = options;
-  const restored = await restoreFrom(from, target, { signal, onProgress }, includeOptimizer !== false);
+  const place = typeof from === 'string' ? await findModel(from) : undefined;
+  if (place !== undefined && 'stock' in place) return loadStock(place.stock, target, options);
+  const restored = await restoreFrom(place?.directory ?? from, target, { signal, onProgress }, includeOptimizer !== false);
   if (restored === null) return null;
   const tf = await resolveTf(options.tf);
   const model = await build(tf, restored, options.customObjects ?? {});
@@ -75,6 +80,14 @@ export async function loadModel(
     model.dispose();
     throw error;
   }
+}
+
+async function loadStock(stock: StockModel, target: RestoreTarget, options: LoadModelOptions): Promise<LoadedModel> {
+  assertOnlyOne(stock, target);
+  const { compile, includeOptimizer, signal } = options;
+  const tf = await resolveTf(options.tf);
+  for (const custom of Object.values(options.customObjects ?? {})) tf.serialization.registerClass(custom);
+  return loadStockModel(stock, { tf, compile, includeOptimizer, signal });
 }
 
 /** Uncompiled, with fresh weights: building consumes randomness, so restore a generator's state after it. */

@@ -147,7 +147,7 @@ test('a directory with spaces and signs, percent-encoded', async () => {
   expect(weightsOf(await tf.loadLayersModel(url))).toEqual(weightsOf(model));
 });
 
-test('saves at the same time share the directory', async () => {
+test('saves at the same time are committed in the order of the calls', async () => {
   const url = `holdfast://${freshDirectory()}`;
   const models = [0, 1, 2].map(() => functionalModel(tf));
   const results = await Promise.all(models.map((model, step) => saveTo(model, url, { step })));
@@ -155,6 +155,14 @@ test('saves at the same time share the directory', async () => {
   for (const [step, model] of models.entries()) {
     expect(weightsOf(await tf.loadLayersModel(`${url}?step=${step}`))).toEqual(weightsOf(model));
   }
+  expect(results.map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
+  const unnumbered = await Promise.all(models.map((model) => saveTo(model, url)));
+  expect(unnumbered.map(({ step }) => step)).toEqual([3, 4, 5]);
+  // One that fails does not keep the next one from its turn.
+  const failing = saveTo(functionalModel(tf), url, { tags: ['a/b'] });
+  const next = saveTo(functionalModel(tf), url);
+  await rejection(failing, 'ERR_INVALID_NAME');
+  expect((await next).step).toBe(6);
 });
 
 test('a damaged checkpoint is passed over with a warning that says which and why; asked for, it is refused', async () => {

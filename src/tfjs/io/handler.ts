@@ -1,4 +1,5 @@
 /** A handler of tfjs that saves to, and loads from, checkpoints. */
+import path from 'node:path';
 import type { io, LayersModel } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import type { Contents } from '../../format/manifest.js';
@@ -66,7 +67,7 @@ export function checkSaveSettings(where: string, given: object): SaveSettings {
 }
 
 /** Done with the directory still open and locked, when a save is durable. */
-export type AfterSave = (manager: CheckpointManager, result: HandlerSaveResult) => Promise<void>;
+export type AfterSave = (result: HandlerSaveResult) => Promise<void>;
 
 /**
  * A handler for `model.save`, `tf.loadLayersModel` and `tf.loadGraphModel`. `to` is a manager, or a directory, which is opened for each save and
@@ -147,12 +148,28 @@ export class HoldfastHandler implements io.IOHandler {
       weightSpecsBytes: specsBytes,
       weightDataBytes,
     };
-    return this.withManager(async (manager) => {
+    return this.inTurn(async (manager) => {
       const step = known ?? (await nextStep(manager));
       const result = { modelArtifactsInfo: info, ...(await manager.save({ ...request, step })), step };
-      await this.afterSave?.(manager, result);
+      await this.afterSave?.(result);
       return result;
     });
+  }
+
+  /** Saves are committed in the order of the calls, though opening a directory may take one longer than the next. */
+  private async inTurn<T>(work: (manager: CheckpointManager) => Promise<T>): Promise<T> {
+    const directory = typeof this.place === 'string' ? path.resolve(this.place) : this.place.directory;
+    const turn = (turns.get(directory) ?? Promise.resolve()).then(() => this.withManager(work));
+    const over = turn.then(
+      () => {},
+      () => {},
+    );
+    turns.set(directory, over);
+    try {
+      return await turn;
+    } finally {
+      if (turns.get(directory) === over) turns.delete(directory);
+    }
   }
 
   private async withManager<T>(work: (manager: CheckpointManager) => Promise<T>): Promise<T> {
@@ -165,6 +182,9 @@ export class HoldfastHandler implements io.IOHandler {
     }
   }
 }
+
+/** Per directory, the last save of this process. */
+const turns = new Map<string, Promise<void>>();
 
 /** One more than the newest checkpoint has. */
 async function nextStep(manager: CheckpointManager): Promise<number> {

@@ -10,8 +10,8 @@ import { decodeExtension, EXTENSION_NAME, type OptimizerRecord, type TfjsExtensi
 import { restoreFrom } from '../choose-checkpoint.js';
 import { decodeModelJson, isHeadSpec, type ModelJson } from '../model-json.js';
 import { announce, type ExactLoad } from './exact-load.js';
-import { exactnessOf, toOptimizerWeights } from './optimizer-weights.js';
-import { findModel, readStockWeights, type StockModel } from './stock-directory.js';
+import { classNameIn, exactnessOf, toOptimizerWeights } from './optimizer-weights.js';
+import { assertOnlyOne, findModel, readStockWeights, type StockModel } from './stock-directory.js';
 import { bytesOfSpec, type StoredSpec, type StoredWeight, toBufferList, toWeightData } from './weight-data.js';
 
 /** What is loaded, and how. */
@@ -187,21 +187,21 @@ function unfit({ info }: Pick<Restored, 'info'>, name: string, what: string): Ho
 }
 
 async function stockArtifacts(stock: StockModel, { includeOptimizer = true, signal, target }: LoadRequest): Promise<io.ModelArtifacts> {
-  if (target !== undefined && target !== 'latest') {
-    throw new HoldfastError(
-      'ERR_NOT_FOUND',
-      `${stock.file} is a model of stock TensorFlow.js, and the only one of its directory: there is no other step, tag or best one to choose.`,
-      { path: stock.file },
-    );
-  }
+  assertOnlyOne(stock, target);
   const weights = await readStockWeights(stock, signal);
-  const { trainingConfig, ...rest } = stock.document;
-  return includeOptimizer
-    ? toArtifacts(stock.document, weights)
-    : toArtifacts(
-        rest,
-        weights.filter(({ spec }) => spec.group !== 'optimizer'),
-      );
+  if (includeOptimizer) {
+    warnOfStockLoss(stock, weights);
+    return toArtifacts(stock.document, weights);
+  }
+  const ofModel = weights.filter(({ spec }) => spec.group !== 'optimizer');
+  return toArtifacts({ ...stock.document, trainingConfig: null }, ofModel);
+}
+
+/** Says so where the files do not have all of the optimizer's state. */
+export function warnOfStockLoss({ file, document }: StockModel, weights: readonly StoredWeight[]): void {
+  const className = classNameIn(document.trainingConfig);
+  if (className !== 'Adam' || !weights.some(({ spec }) => spec.group === 'optimizer')) return;
+  warn(`${file} has the state of ${className} only nearly, as TensorFlow.js writes it: training goes on from it, but not bit by bit.`);
 }
 
 function warn(message: string, code?: string): void {

@@ -16,6 +16,11 @@ export function exactnessOf(className: string): Exactness {
   return className === 'Adam' ? 'nearly' : 'exact';
 }
 
+/** The optimizer that a trainingConfig is of. */
+export function classNameIn(trainingConfig: unknown): string | undefined {
+  return (trainingConfig as { optimizer_config?: Partial<OptimizerConfig> } | null | undefined)?.optimizer_config?.class_name;
+}
+
 /** A checkpoint's state as tfjs takes it. */
 export function toOptimizerWeights(record: OptimizerRecord, stored: ReadonlyMap<string, RestoredTensor>): StoredWeight[] {
   const iterations = { buffer: new Int32Array([record.iterations]).buffer, byteOffset: 0, byteLength: 4 };

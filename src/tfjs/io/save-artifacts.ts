@@ -9,7 +9,7 @@ import type { TensorInput } from '../../snapshot/source.js';
 import { EXTENSION_NAME, encodeExtension } from '../../tfjs-record/extension.js';
 import { MODEL_JSON, stockWarnings, weightsManifest } from '../model-json.js';
 import { toDtype } from '../tensors.js';
-import { fromOptimizerWeights } from './optimizer-weights.js';
+import { classNameIn, fromOptimizerWeights } from './optimizer-weights.js';
 import { cutWeightData, type StoredSpec, type StoredWeight } from './weight-data.js';
 
 /** What the artifacts have to say of a save; step and the like are the caller's. */
@@ -86,7 +86,7 @@ function piece(buffer: ArrayBuffer, byteOffset: number, byteLength: number): Uin
 }
 
 function warnOfLoss(trainingConfig: unknown, isLost: boolean): void {
-  const { class_name: className } = (trainingConfig as { optimizer_config: { class_name: string } }).optimizer_config;
+  const className = classNameIn(trainingConfig);
   if (!isLost && className !== 'Adam') return;
   const what = isLost ? 'cannot be saved this way, and is left out' : 'is saved this way only nearly';
   process.emitWarning(

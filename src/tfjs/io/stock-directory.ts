@@ -4,6 +4,7 @@ import path from 'node:path';
 import { isCheckpointDirectory, scanDirectory } from '../../catalog/scan.js';
 import { throwIfAborted, toHoldfastError } from '../../engine/system-error.js';
 import { HoldfastError } from '../../errors.js';
+import type { RestoreTarget } from '../../manager/target.js';
 import { MODEL_JSON, type ModelJson } from '../model-json.js';
 import { bytesOfSpec, type StoredSpec, type StoredWeight } from './weight-data.js';
 
@@ -42,6 +43,16 @@ export async function findModel(from: string): Promise<ModelPlace> {
   } catch (error) {
     throw toHoldfastError(error, `look at ${from}`, { path: from });
   }
+}
+
+/** Throws `ERR_NOT_FOUND` where another than the newest is asked for. */
+export function assertOnlyOne({ file }: StockModel, target: RestoreTarget = 'latest'): void {
+  if (target === 'latest') return;
+  throw new HoldfastError(
+    'ERR_NOT_FOUND',
+    `${file} is a model of stock TensorFlow.js, and the only one of its directory: there is no other step, tag or best one to choose.`,
+    { path: file },
+  );
 }
 
 function parse(file: string, text: string): ModelJson {

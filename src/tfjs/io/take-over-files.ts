@@ -2,7 +2,7 @@
  * Existing saves to `file://DIR` as checkpoints: DIR holds the two newest, and a model.json that points into the newest. It is put in place in one rename when
  * the checkpoint is durable, so that a reader sees the older model or the newer one, whole, whenever a save is killed.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
 import type { io } from '@tensorflow/tfjs';
@@ -77,7 +77,6 @@ function handlerOf(directory: string, options: HandlerOpenOptions): HoldfastHand
 /** What stands in DIR/model.json beside what stock tfjs reads. */
 interface Pointer extends ModelJson {
   readonly holdfastCheckpoint: string;
-  readonly holdfastSequence: number;
 }
 
 /** The pointer in a file; undefined for a model.json of another kind, or none. */
@@ -113,32 +112,19 @@ function readIfThere(file: string): string {
   }
 }
 
-/** Per directory, the pointing that is under way. */
-const pointing = new Map<string, Promise<void>>();
-
+/** Saves to one directory follow one another, so the last one is the newest. */
 function pointAtNewest(directory: string): AfterSave {
-  return async (_, { path: checkpoint, name, sequence }) => {
-    const turn = (pointing.get(directory) ?? Promise.resolve()).catch(() => {}).then(() => point(directory, checkpoint, name, sequence));
-    pointing.set(directory, turn);
-    try {
-      await turn;
-    } finally {
-      if (pointing.get(directory) === turn) pointing.delete(directory);
-    }
-  };
+  return ({ path: checkpoint, name }) => point(directory, checkpoint, name);
 }
 
-/** Makes DIR/model.json that of the checkpoint, durably; unless a newer one is pointed at already. */
-async function point(directory: string, checkpoint: string, name: string, sequence: number): Promise<void> {
+/** Makes DIR/model.json that of the checkpoint, durably. */
+async function point(directory: string, checkpoint: string, name: string): Promise<void> {
   const file = path.join(directory, MODEL_JSON);
-  const now = await readPointer(file);
-  const isNewer = now !== undefined && now.holdfastSequence > sequence;
-  if (isNewer && existsSync(path.join(directory, now.holdfastCheckpoint))) return;
   const document = JSON.parse(await readFile(path.join(checkpoint, MODEL_JSON), 'utf8')) as ModelJson;
   const weightsManifest = document.weightsManifest?.map((group) => ({ ...group, paths: group.paths.map((each) => `${name}/${each}`) }));
-  const pointer = { ...document, weightsManifest, holdfastCheckpoint: name, holdfastSequence: sequence };
+  const pointer = { ...document, weightsManifest, holdfastCheckpoint: name };
   // Whoever takes the lock next sweeps it, if it stays behind.
-  const temporary = path.join(directory, `${TEMPORARY_PREFIX}${MODEL_JSON}-${sequence}`);
+  const temporary = path.join(directory, `${TEMPORARY_PREFIX}${MODEL_JSON}`);
   const handle = await open(temporary, 'w');
   try {
     await handle.writeFile(`${JSON.stringify(pointer)}\n`);
