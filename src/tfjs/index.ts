@@ -15,6 +15,8 @@ export { type CustomClass, type LoadedModel, type LoadModelOptions, loadModel } 
 export { type RestoredModel, type RestoreModelOptions, restoreModel } from './restore-model.js';
 export { type RestoredVariables, type RestoreVariablesOptions, restoreVariables } from './restore-variables.js';
 export { installRandom, type RunRandom } from './resume/random.js';
+export { type ResumableOptions, resumable } from './resume/resumable.js';
+export type { FitData, ResumableRun } from './resume/run.js';
 export { type SaveModelAsyncOptions, type SaveModelOptions, saveModel, saveModelAsync } from './save-model.js';
 export {
   type SaveVariablesAsyncOptions,
