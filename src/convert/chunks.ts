@@ -52,8 +52,7 @@ export async function* wholeElements(
     rest = joined.slice(whole);
     if (whole > 0) yield joined.subarray(0, whole);
   }
-  if (rest.length > 0)
-    throw new HoldfastError('ERR_FORMAT', `Tensor ${JSON.stringify(name)} ends inside an element.`, { tensors: [name] });
+  if (rest.length > 0) throw new HoldfastError('ERR_FORMAT', `Tensor ${JSON.stringify(name)} ends inside an element.`, { tensors: [name] });
 }
 
 /**

@@ -163,7 +163,8 @@ function parseQuantization(value: Json, weightDtype: string, refuse: (what: stri
 function assertDistinct(weights: readonly WeightSpec[], file: string): void {
   const names = new Set<string>();
   for (const { name } of weights) {
-    if (names.has(name)) throw formatError(file, `lists two weights named ${JSON.stringify(name)}, of which tfjs would load one only`, [name]);
+    if (names.has(name))
+      throw formatError(file, `lists two weights named ${JSON.stringify(name)}, of which tfjs would load one only`, [name]);
     names.add(name);
   }
 }

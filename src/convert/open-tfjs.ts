@@ -4,14 +4,20 @@ import { throwIfAborted, toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import { byteLengthOf, type Dtype } from '../format/dtype.js';
 import { realpath, stat } from '../fs.js';
-import { fileBytes, elementsOf, StringWalk, wholeElements } from './chunks.js';
+import { elementsOf, fileBytes, StringWalk, wholeElements } from './chunks.js';
 import type { OpenSourceOptions, SourceContents, SourceTensor, Training } from './contents.js';
 import { dequantizerOf } from './dequantize.js';
 import { formatError, type ManifestSpec, type ModelFile, readModelFile, type WeightGroup } from './model-document.js';
 import { fromStockOptimizer } from './stock-optimizer.js';
 
 /** safetensors' dtype of each dtype of tfjs. */
-export const DTYPE_OF_TFJS: Readonly<Record<string, Dtype>> = { float32: 'F32', int32: 'I32', bool: 'BOOL', complex64: 'C64', string: 'U8' };
+export const DTYPE_OF_TFJS: Readonly<Record<string, Dtype>> = {
+  float32: 'F32',
+  int32: 'I32',
+  bool: 'BOOL',
+  complex64: 'C64',
+  string: 'U8',
+};
 
 const QUANTIZED_BYTES = { uint8: 1, uint16: 2, float16: 2 } as const;
 
@@ -29,7 +35,8 @@ export async function openTfjs(target: string, options: OpenSourceOptions): Prom
     optimizer: optimizer?.tensors ?? [],
     model: model.document,
     order: model.document.weights.map(({ name }) => name),
-    training: model.trainingConfig === null ? undefined : (optimizer?.training ?? { trainingConfig: model.trainingConfig, optimizer: null }),
+    training:
+      model.trainingConfig === null ? undefined : (optimizer?.training ?? { trainingConfig: model.trainingConfig, optimizer: null }),
     run: optimizer === undefined ? undefined : { step: optimizer.training.optimizer?.iterations ?? 0, contents: 'full' },
     warnings: optimizer?.warnings ?? [],
     close: async () => {},
@@ -66,11 +73,15 @@ async function placeGroup(modelJson: string, group: WeightGroup, signal: AbortSi
   const names = group.paths.join(', ');
   if (offset === total) return placed;
   const [code, what] = offset > total ? (['ERR_TRUNCATED', 'shorter'] as const) : (['ERR_EXTENDED', 'longer'] as const);
-  throw new HoldfastError(code, `The weights in ${names} are ${total} bytes, ${what} than the ${offset} bytes that ${modelJson} describes.`, {
-    path: modelJson,
-    expected: offset,
-    actual: total,
-  });
+  throw new HoldfastError(
+    code,
+    `The weights in ${names} are ${total} bytes, ${what} than the ${offset} bytes that ${modelJson} describes.`,
+    {
+      path: modelJson,
+      expected: offset,
+      actual: total,
+    },
+  );
 }
 
 async function lookAtFiles(modelJson: string, group: WeightGroup): Promise<WeightFile[]> {

@@ -2,8 +2,8 @@
 import type { LayersModel, Optimizer, Tensor } from '@tensorflow/tfjs';
 import { HoldfastError } from '../errors.js';
 import type { TensorInput } from '../snapshot/source.js';
-import type { TensorCapture } from './capture-tensor.js';
 import type { OptimizerRecord } from '../tfjs-record/extension.js';
+import type { TensorCapture } from './capture-tensor.js';
 import { classNameOf, kindOf, type OptimizerFields, type OptimizerKind, type Slot } from './optimizer-kinds.js';
 import { type NamedWeight, trainedWeights } from './weights.js';
 

@@ -1,8 +1,8 @@
 /** Puts a saved optimizer's state back, so that the next step is the one that would have come next. */
 import type { LayersModel, Optimizer, Tensor, Variable } from '@tensorflow/tfjs';
 import type { RestoredTensor } from '../catalog/tensor.js';
-import type { Engine } from './engine.js';
 import type { OptimizerRecord } from '../tfjs-record/extension.js';
+import type { Engine } from './engine.js';
 import { compareTensors, type Mismatch } from './mismatch.js';
 import { classNameOf, kindOf, type OptimizerFields, type OptimizerKind, type Slot } from './optimizer-kinds.js';
 import { type TensorPlace, toTensor } from './tensors.js';
