@@ -59,6 +59,10 @@ export const ERROR_CODES = {
   ERR_MODEL: 'a TensorFlow.js model cannot be saved or restored as asked',
   ERR_MODEL_MISMATCH: "a checkpoint's tensors do not fit the model they are restored into",
   ERR_RANDOM: 'Math.random is not the generator that the run had put into its place',
+  ERR_EXISTS: 'something is already where the result should go',
+  ERR_FORMAT: 'a file of another format, such as .npz or model.json, is damaged or breaks the rules of its format',
+  ERR_CONVERT: 'the target format cannot hold what the source has, or needs what the source lacks',
+  ERR_HALF_RESTORED: 'a backend failed in the middle of a restore: the model has values of two moments, so restore again or end',
 } as const;
 
 /** A stable error code. */

@@ -9,7 +9,13 @@ export const EXIT_PROBLEM = 1;
 export const EXIT_USAGE = 2;
 
 /** Codes that say that something is wrong with what was looked at; all others are about the call. */
-const PROBLEM_CODES: ReadonlySet<ErrorCode> = new Set([...DAMAGE_CODES, 'ERR_IO', 'ERR_NO_GOOD_CHECKPOINT', 'ERR_UNSUPPORTED_VERSION']);
+const PROBLEM_CODES: ReadonlySet<ErrorCode> = new Set([
+  ...DAMAGE_CODES,
+  'ERR_FORMAT',
+  'ERR_IO',
+  'ERR_NO_GOOD_CHECKPOINT',
+  'ERR_UNSUPPORTED_VERSION',
+]);
 
 /** Paths that cannot exist, though the operating system does not say ENOENT. */
 const IMPOSSIBLE_PATH = ['ENAMETOOLONG', 'ELOOP'];

@@ -39,6 +39,9 @@ export interface ReadTensorOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A stream of a tensor gives about so many bytes at a time. */
+const PIECE_BYTES = 16 * 2 ** 20;
+
 /** Where a tensor is. */
 interface Place {
   readonly stored: StoredTensor;
@@ -129,6 +132,34 @@ export class CheckpointReader implements AsyncDisposable {
     if (mapped === undefined) return this.read(name, options);
     throwFirst(checkTensors(file, [file.tensors?.[index] as ManifestTensor], [mapped.crc32c]), this.info.name);
     return restoredAt(entry, { buffer: mapped.buffer, byteOffset: 0, byteLength: entry.bytes });
+  }
+
+  /**
+   * Reads a tensor in pieces of some megabytes, for one that is larger than memory: every piece was checked when it comes, and is memory of its
+   * own. Throws like {@link read}.
+   */
+  async *stream(name: string, options: Omit<ReadTensorOptions, 'into'> = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    const { role = 'model', signal } = checkOptions('stream', options, ['role', 'signal']);
+    const { entry, file, reader } = this.find(name, role);
+    if (entry.bytes === 0) return;
+    if (entry.bytes <= PIECE_BYTES) {
+      const { buffer } = await this.read(name, options);
+      yield new Uint8Array(buffer);
+      return;
+    }
+    // Whole chunks, so that none is read twice for its checksum.
+    const step = Math.max(1, Math.floor(PIECE_BYTES / file.chunkBytes)) * file.chunkBytes;
+    const end = entry.offset + entry.bytes;
+    for (let at = entry.offset; at < end; ) {
+      const next = Math.min(end, (Math.floor(at / step) + 1) * step);
+      const piece = new Uint8Array(next - at);
+      const begin = at;
+      await this.checked(this.find(name, role), signal, async () =>
+        throwFirst(await readSlice(file, reader, begin, piece, signal), this.info.name),
+      );
+      yield piece;
+      at = next;
+    }
   }
 
   /** Closes the files. What was mapped stays. Calling it again does nothing. */

@@ -3,9 +3,9 @@ import type { Tensor } from '@tensorflow/tfjs';
 import { HoldfastError } from '../errors.js';
 import { bitsOf, type Dtype } from '../format/dtype.js';
 import type { StreamedData, TensorInput } from '../snapshot/source.js';
+import { encodeStrings } from '../tfjs-record/strings.js';
 import { liveArray, type NumberArray, type Place, placeOf, shareTensor } from './backends.js';
 import { checkArray, readParts } from './read-parts.js';
-import { encodeStrings } from './strings.js';
 import { toDtype } from './tensors.js';
 
 /** Where the bytes of a captured tensor are until they are written. */

@@ -1,12 +1,12 @@
-/** Which tensor of a checkpoint is for which weight of a model, and whether it fits. */
+/** Which tensor of a checkpoint is for which weight, and whether it fits. */
 import type { RestoredTensor } from '../catalog/tensor.js';
 import { HoldfastError } from '../errors.js';
 import { type Renaming, toRenaming } from '../manager/expectation.js';
 import type { Restored } from '../manager/restore.js';
-import type { TfjsExtension } from './extension.js';
+import type { TfjsExtension } from '../tfjs-record/extension.js';
 import { type Comparison, compareTensors } from './mismatch.js';
 import type { TensorPlace } from './tensors.js';
-import type { NamedWeight } from './weights.js';
+import { type NamedWeight, type Weights, WORDS } from './weights.js';
 
 /** How weights are found in a checkpoint. */
 export interface MatchOptions {
@@ -20,20 +20,20 @@ export interface FittingWeight {
   readonly tensor: RestoredTensor;
 }
 
-/** A model's weights and a checkpoint's tensors, compared. */
+/** Weights and a checkpoint's tensors, compared. */
 export interface MatchedWeights extends Comparison {
-  /** In the model's order. */
+  /** In the order of the weights. */
   readonly fitting: readonly FittingWeight[];
   /** For the name that a weight was saved under that of the weight it is for; for one that is for none, a name that no weight has. */
-  nameInModel(saved: string): string;
+  nameOf(saved: string): string;
 }
 
 /**
- * Compares a model's weights with the tensors of a checkpoint. Throws `ERR_MODEL_MISMATCH` where positions are asked for and the checkpoint has
+ * Compares weights with the tensors of a checkpoint. Throws `ERR_MODEL_MISMATCH` where positions are asked for and the checkpoint has
  * none, `ERR_INVALID_ARGUMENT` for what `rename` gives.
  */
 export function matchWeights(
-  weights: readonly NamedWeight[],
+  { kind, all: weights }: Weights,
   { tensors, info }: Restored,
   extension: TfjsExtension | undefined,
   { match: by = 'name', rename }: MatchOptions,
@@ -42,14 +42,15 @@ export function matchWeights(
   const names = by === 'name' ? renamed(weights, rename) : positions(weights, tensors, extension, info.name);
   const places = new Map<string, TensorPlace>(weights.map(({ name, variable }) => [name, variable]));
   const strings = new Map((extension?.strings ?? []).map(({ name, shape }) => [name, shape]));
-  const comparison = compareTensors('weight', tensors, places, { strings, rename: (name) => names.get(name) as string });
+  const options = { strings, rename: (name: string) => names.get(name) as string, where: WORDS[kind].name };
+  const comparison = compareTensors(kind === 'model' ? 'weight' : 'variable', tensors, places, options);
   const { matched, renamed: others } = comparison.match;
   const fits = new Set([...matched, ...others.map(({ name }) => name)]);
   const fitting = weights
     .filter(({ name }) => fits.has(name))
     .map((weight) => ({ weight, tensor: tensors.get(names.get(weight.name) as string) as RestoredTensor }));
-  const inModel = new Map([...names].map(([name, saved]) => [saved, name]));
-  return { ...comparison, fitting, nameInModel: (saved) => inModel.get(saved) ?? unused(saved, ' (for no weight)', places) };
+  const bySaved = new Map([...names].map(([name, saved]) => [saved, name]));
+  return { ...comparison, fitting, nameOf: (saved) => bySaved.get(saved) ?? unused(saved, ' (for no weight)', places) };
 }
 
 function renamed(weights: readonly NamedWeight[], rename: Renaming | undefined): Map<string, string> {
@@ -66,7 +67,7 @@ function positions(
   if (extension === undefined) {
     throw new HoldfastError(
       'ERR_MODEL_MISMATCH',
-      `${checkpoint} was not saved with saveModel, so its weights have no order. Match by name.`,
+      `${checkpoint} was not saved with saveModel or saveVariables, so its weights have no order. Match by name.`,
       { checkpoint },
     );
   }

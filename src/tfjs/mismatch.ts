@@ -1,4 +1,4 @@
-/** Whether the tensors of a checkpoint are those that a model has room for. */
+/** Whether the tensors of a checkpoint are those that there is room for. */
 import type { RestoredTensor } from '../catalog/tensor.js';
 import { HoldfastError } from '../errors.js';
 import { isAlike, matchTensors, type TensorMatch, type TensorShape } from '../format/match-tensors.js';
@@ -23,6 +23,8 @@ export interface ComparisonOptions {
   readonly strings?: ReadonlyMap<string, readonly number[]>;
   /** For the name of a place that in the checkpoint. Default: the same. */
   readonly rename?: (name: string) => string;
+  /** What the places are in. */
+  readonly where: string;
 }
 
 /** A tensor, or room for one. */
@@ -35,7 +37,7 @@ export function compareTensors(
   kind: string,
   stored: ReadonlyMap<string, RestoredTensor>,
   places: ReadonlyMap<string, TensorPlace>,
-  { strings = new Map(), rename = (name) => name }: ComparisonOptions = {},
+  { strings = new Map(), rename = (name) => name, where }: ComparisonOptions,
 ): Comparison {
   const wanted = new Map<string, Kind>();
   for (const [name, { dtype, shape }] of places) wanted.set(name, { dtype: toDtype(dtype, name), shape, isString: dtype === 'string' });
@@ -51,7 +53,7 @@ export function compareTensors(
     ...match.wrong.map(({ name: tensor }) => {
       const has = words(there.get(rename(tensor)) as Kind);
       const wants = words(wanted.get(tensor) as Kind);
-      return { tensor, what: `different: ${quoted(tensor)} is ${has} in the checkpoint and ${wants} in the model` };
+      return { tensor, what: `different: ${quoted(tensor)} is ${has} in the checkpoint and ${wants} in ${where}` };
     }),
     ...match.extra.map((tensor) => ({ tensor, what: `only in the checkpoint: ${quoted(tensor)}` })),
   ];
@@ -76,14 +78,13 @@ const MAX_LINES = 20;
 export function mismatchError(
   checkpoint: string,
   mismatches: readonly Mismatch[],
-  hint = '',
-  summary = 'does not fit the model',
+  { where, hint = '', summary = `does not fit ${where}` }: { where: string; hint?: string; summary?: string },
 ): HoldfastError {
   const lines = mismatches.slice(0, MAX_LINES).map(({ what }) => `  ${what}`);
   if (mismatches.length > MAX_LINES) lines.push(`  … and ${mismatches.length - MAX_LINES} more`);
   return new HoldfastError(
     'ERR_MODEL_MISMATCH',
-    `${checkpoint} ${summary}; nothing in the model was changed.\n${lines.join('\n')}${hint === '' ? '' : `\n${hint}`}`,
+    `${checkpoint} ${summary}; nothing in ${where} was changed.\n${lines.join('\n')}${hint === '' ? '' : `\n${hint}`}`,
     { checkpoint, tensors: mismatches.map(({ tensor }) => tensor) },
   );
 }

@@ -1,55 +1,54 @@
 /** Puts a saved optimizer's state back, so that the next step is the one that would have come next. */
-import type { LayersModel, Optimizer, Tensor, Variable } from '@tensorflow/tfjs';
+import type { Optimizer, Tensor, Variable } from '@tensorflow/tfjs';
 import type { RestoredTensor } from '../catalog/tensor.js';
+import type { OptimizerRecord } from '../tfjs-record/extension.js';
 import type { Engine } from './engine.js';
-import type { OptimizerRecord } from './extension.js';
 import { compareTensors, type Mismatch } from './mismatch.js';
+import { sameShape } from './optimizer-capture.js';
 import { classNameOf, kindOf, type OptimizerFields, type OptimizerKind, type Slot } from './optimizer-kinds.js';
-import { type TensorPlace, toTensor } from './tensors.js';
-import { type NamedWeight, trainedWeights } from './weights.js';
+import type { Placement } from './placement.js';
+import { followNames } from './slot-order.js';
+import type { TensorPlace } from './tensors.js';
+import { type NamedWeight, type Weights, WORDS } from './weights.js';
 
-/** A checked restoration: {@link PreparedOptimizer.load} makes its tensors, `apply` then cannot fail half-way. */
+/** A checked restoration. */
 export interface PreparedOptimizer {
   readonly mismatches: readonly Mismatch[];
-  /** Makes the tensors, to be disposed by the caller once they are applied. */
-  load(engine: Engine): Map<string, Tensor>;
-  apply(tensors: ReadonlyMap<string, Tensor>, engine: Engine): void;
+  /** Where its tensors go, if there are no mismatches; nothing is changed by the call. To be put there, and then {@link finish}. */
+  place(engine: Engine): { readonly placements: readonly Placement[]; finish(): void };
 }
 
 /**
- * Compares the saved state with `optimizer`. `rename` gives the model's name of a weight for the name that it was
- * saved under. Throws `ERR_MODEL` for an optimizer that is not known.
+ * Compares the saved state with `optimizer`. `rename` gives the name of a weight for the name that it was saved
+ * under. Throws `ERR_MODEL` for an optimizer that is not known.
  */
 export function prepareOptimizer(
-  model: LayersModel,
+  weights: Weights,
   optimizer: Optimizer,
-  weights: readonly NamedWeight[],
   record: OptimizerRecord,
   stored: ReadonlyMap<string, RestoredTensor>,
   rename: (name: string) => string,
 ): PreparedOptimizer {
   const kind = kindOf(optimizer);
   const className = classNameOf(optimizer);
+  const where = WORDS[weights.kind].name;
   if (className !== record.className) {
-    const what = `different: the optimizer is ${record.className} in the checkpoint and ${className} in the model`;
-    return { mismatches: [{ tensor: className, what }], load: () => new Map(), apply: () => {} };
+    const here = weights.kind === 'model' ? 'in the model' : 'here';
+    const what = `different: the optimizer is ${record.className} in the checkpoint and ${className} ${here}`;
+    return { mismatches: [{ tensor: className, what }], place: () => ({ placements: [], finish() {} }) };
   }
   const saved = record.slots.map(rename);
-  const owners = orderOwners(model, optimizer, weights, saved, kind);
+  const owners = orderOwners(weights, optimizer, saved, kind);
   const places = placesOf(kind, record, owners);
   const renamed = renameSlots(stored, record.slots, rename);
   const mismatches = [
     ...owners.problems,
-    ...compareTensors('optimizer tensor', renamed, places).mismatches,
+    ...compareTensors('optimizer tensor', renamed, places, { where }).mismatches,
     ...kind.hyperparameters
       .filter((name) => !Object.hasOwn(record.hyperparameters, name))
       .map((name) => ({ tensor: name, what: `missing from the checkpoint: optimizer setting ${name}` })),
   ];
-  return {
-    mismatches,
-    load: (engine) => loadAll(renamed, places, engine),
-    apply: (tensors, engine) => applyState(optimizer, kind, record, owners.list, tensors, engine),
-  };
+  return { mismatches, place: (engine) => new StateToPlace(optimizer, kind, record, renamed, engine).place(owners.list, places) };
 }
 
 interface Owners {
@@ -59,25 +58,22 @@ interface Owners {
 }
 
 function orderOwners(
-  model: LayersModel,
+  { kind: of, all, trained: inOrder, optimizer: own }: Weights,
   optimizer: Optimizer,
-  weights: readonly NamedWeight[],
   saved: readonly string[],
   kind: OptimizerKind,
 ): Owners {
   if (saved.length === 0 || kind.slots.length === 0) return { list: [], problems: [] };
   // fit uses slot i for trained weight i. A loop of the caller's own is taken to keep its order.
-  const byName = new Map(weights.map((weight) => [weight.name, weight]));
-  const trained = optimizer === model.optimizer ? trainedWeights(model) : saved.flatMap((name) => byName.get(name) ?? []);
+  const byName = new Map(all.map((weight) => [weight.name, weight]));
+  const trained = optimizer === own && inOrder !== undefined ? inOrder : saved.flatMap((name) => byName.get(name) ?? []);
   const trainedNames = new Set(trained.map(({ name }) => name));
   const savedNames = new Set(saved);
+  const untrained = of === 'model' ? 'which the model does not train' : 'which is none of the variables';
   const problems = [
     ...saved
       .filter((name) => !trainedNames.has(name))
-      .map((name) => ({
-        tensor: name,
-        what: `only in the checkpoint: optimizer state of ${JSON.stringify(name)}, which the model does not train`,
-      })),
+      .map((name) => ({ tensor: name, what: `only in the checkpoint: optimizer state of ${JSON.stringify(name)}, ${untrained}` })),
     ...trained
       .filter(({ name }) => !savedNames.has(name))
       .map(({ name }) => ({
@@ -97,7 +93,7 @@ function placesOf(kind: OptimizerKind, { hyperparameters }: OptimizerRecord, { l
   return places;
 }
 
-/** The stored tensors under the names that they have in this model. */
+/** The stored tensors under the names that they have here. */
 function renameSlots(
   stored: ReadonlyMap<string, RestoredTensor>,
   slots: readonly string[],
@@ -113,46 +109,67 @@ function renameSlots(
   return renamed;
 }
 
-function loadAll(
-  stored: ReadonlyMap<string, RestoredTensor>,
-  places: ReadonlyMap<string, TensorPlace>,
-  engine: Engine,
-): Map<string, Tensor> {
-  const tensors = new Map<string, Tensor>();
-  try {
-    for (const [name, place] of places) tensors.set(name, toTensor(stored.get(name) as RestoredTensor, place, name, engine));
-    return tensors;
-  } catch (error) {
-    for (const tensor of tensors.values()) tensor.dispose();
-    throw error;
-  }
-}
+/** State that fits, on its way into an optimizer. */
+class StateToPlace {
+  private readonly fields: OptimizerFields;
 
-function applyState(
-  optimizer: Optimizer,
-  kind: OptimizerKind,
-  record: OptimizerRecord,
-  owners: readonly NamedWeight[],
-  tensors: ReadonlyMap<string, Tensor>,
-  engine: Engine,
-): void {
-  const fields = optimizer as unknown as OptimizerFields;
-  for (const name of kind.hyperparameters) fields[name] = record.hyperparameters[name];
-  fields['iterations_'] = record.iterations;
-  for (const { name, field } of kind.scalars) {
-    const now = fields[field] as Tensor | Variable;
-    const tensor = tensors.get(name) as Tensor;
-    if ('assign' in now) now.assign(tensor);
+  constructor(
+    private readonly optimizer: Optimizer,
+    private readonly kind: OptimizerKind,
+    private readonly record: OptimizerRecord,
+    private readonly stored: Map<string, RestoredTensor>,
+    private readonly engine: Engine,
+  ) {
+    this.fields = optimizer as unknown as OptimizerFields;
+  }
+
+  place(owners: readonly NamedWeight[], places: ReadonlyMap<string, TensorPlace>): ReturnType<PreparedOptimizer['place']> {
+    const { fields, kind, record } = this;
+    const placements: Placement[] = [];
+    const add = (name: string, replaces: boolean, put: Placement['put']) => {
+      const [place, stored] = [places.get(name), this.stored.get(name)];
+      if (place !== undefined && stored !== undefined) placements.push({ name, place, stored, replaces, put });
+    };
+    for (const { name, field } of kind.scalars) add(name, true, (value) => this.putScalar(field, value));
+    const lists = kind.slots.map(({ suffix, field }) => {
+      const before = fields[field] as Slot[];
+      const unused = new Map(before.filter(({ variable }) => !variable.isDisposed).map((slot) => [slot.originalName, slot]));
+      const after: Slot[] = [];
+      for (const [i, { name, variableName, variable: owner }] of owners.entries()) {
+        if (!places.has(`${name}/${suffix}`)) continue;
+        const originalName = `${variableName}/${suffix}`;
+        const slot = unused.get(originalName);
+        const fits = slot !== undefined && sameShape(slot.variable.shape, owner.shape);
+        if (fits) unused.delete(originalName);
+        if (fits) after[i] = slot;
+        add(`${name}/${suffix}`, fits, (value) => {
+          if (fits) slot.variable.assign(value);
+          else after[i] = { originalName, variable: this.engine.makeVariable(value, false) };
+        });
+      }
+      return { field, before, after };
+    });
+    // Whoever has the placements lets the memory go one by one, so nothing here may hold it.
+    this.stored.clear();
+    const finish = () => {
+      for (const name of kind.hyperparameters) fields[name] = record.hyperparameters[name];
+      fields['iterations_'] = record.iterations;
+      for (const { field, before, after } of lists) {
+        const kept = new Set(after);
+        for (const slot of before) if (!kept.has(slot)) slot.variable.dispose();
+        fields[field] = after;
+      }
+      followNames(this.optimizer, kind);
+    };
+    return { placements: placements.splice(0), finish };
+  }
+
+  private putScalar(field: string, value: Tensor): void {
+    const now = this.fields[field] as Tensor | Variable;
+    if ('assign' in now) now.assign(value);
     else {
       now.dispose();
-      fields[field] = engine.keep(tensor.clone());
+      this.fields[field] = this.engine.keep(value.clone());
     }
-  }
-  for (const { suffix, field } of kind.slots) {
-    for (const { variable } of fields[field] as Slot[]) variable.dispose();
-    fields[field] = owners.flatMap(({ name, variableName }) => {
-      const tensor = tensors.get(`${name}/${suffix}`);
-      return tensor === undefined ? [] : [{ originalName: `${variableName}/${suffix}`, variable: engine.makeVariable(tensor, false) }];
-    });
   }
 }

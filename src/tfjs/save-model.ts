@@ -1,97 +1,24 @@
 /** Saving a model with all that training goes on from. */
-import type { LayersModel, Optimizer } from '@tensorflow/tfjs';
-import type { Progress } from '../engine/progress.js';
-import { HoldfastError } from '../errors.js';
-import type { TensorFilePlan } from '../format/layout.js';
-import type { Json } from '../format/state.js';
+import type { LayersModel } from '@tensorflow/tfjs';
 import type { CheckpointManager } from '../manager/manager.js';
-import { assertKnown, type WhenBusy } from '../manager/options.js';
+import { assertKnown } from '../manager/options.js';
 import type { SaveResult } from '../manager/save.js';
-import type { Attachment, SaveRequest } from '../manager/save-request.js';
 import type { PendingSave } from '../manager/saver.js';
-import type { TensorInput } from '../snapshot/source.js';
-import { type Hold, TensorCapture } from './capture-tensor.js';
-import { EXTENSION_NAME, encodeExtension } from './extension.js';
+import {
+  type CapturedWeights,
+  captureWeights,
+  type ModelParts,
+  SAVE_MODEL_ASYNC_KEYS,
+  SAVE_MODEL_KEYS,
+  type SaveModelAsyncOptions,
+  type SaveModelOptions,
+} from './capture-weights.js';
 import { captureTopology, encodeModelJson, stockWarnings } from './model-json.js';
-import { type CapturedOptimizer, captureOptimizer } from './optimizer-capture.js';
+import { saveCaptured, saveCapturedAsync } from './save-captured.js';
 import { captureTrainingConfig } from './training-config.js';
-import { type NamedWeight, namedWeights } from './weights.js';
+import { type NamedWeight, weightsOf } from './weights.js';
 
-/** Options of {@link saveModel}. */
-export interface SaveModelOptions {
-  /** Global step, a whole number. */
-  readonly step: number;
-  /** How many epochs are done. */
-  readonly epoch?: number | undefined;
-  /** Numbers by name; NaN and infinities are kept. */
-  readonly metrics?: Readonly<Record<string, number>> | undefined;
-  /** Of the learning-rate scheduler, as JSON; `restoreModel` gives it back. */
-  readonly scheduler?: Json | undefined;
-  /** Of the generators of random numbers, as JSON. */
-  readonly rng?: Json | undefined;
-  /** Where in the data training is: epoch, batch, order, as JSON. */
-  readonly dataPosition?: Json | undefined;
-  /** What the run was started with, as JSON. */
-  readonly config?: Json | undefined;
-  /** Anything else that JSON carries without loss, at most 64 MiB with all of the above. */
-  readonly state?: Json | undefined;
-  /** Names for the checkpoint, made as links beside it: it is kept as long as it has one. A name that another checkpoint has moves to this one. */
-  readonly tags?: readonly string[] | undefined;
-  /** Whether the optimizer's state is saved. Default: if the model is compiled, and the manager not opened for weights. Without it training cannot go on exactly. */
-  readonly includeOptimizer?: boolean | undefined;
-  /** The optimizer of a training loop of your own. Default: the one that the model was compiled with. */
-  readonly optimizer?: Optimizer | undefined;
-  /**
-   * Default true: tensors are immutable, so their memory is written from where it is. Give false if you change a
-   * typed array that you once passed to `tf.tensor` or `setWeights` without a copy; what such an array may hold is then copied
-   * before the call returns.
-   */
-  readonly stable?: boolean | undefined;
-  /**
-   * Where tensors are until they are written whose bytes are not in JavaScript memory: all of tfjs-node, wasm and other backends, next to
-   * none of the cpu backend.
-   *
-   * `device` (default): as tensors that share the data. The call takes microseconds per tensor, whatever its size; they are read later, on
-   * tfjs-node and wasm in parts of 4 MiB with turns of the event loop between. As training goes on and replaces the weights, the backend
-   * keeps a second generation of weights and optimizer slots until they are written: up to as many bytes as the checkpoint has.
-   *
-   * `host`: as bytes in the memory of the process, read before the call returns. That takes as long as reading them takes (a second per
-   * GiB and more), and no tensor is held: for where the device's memory has no room.
-   */
-  readonly hold?: Hold | undefined;
-  /** More small files for the checkpoint, beside model.json. */
-  readonly attachments?: readonly Attachment[] | undefined;
-  /** Aborting before the commit rejects with `ERR_ABORTED` and leaves nothing behind. */
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
-}
-
-const KEYS = [
-  'step',
-  'epoch',
-  'metrics',
-  'scheduler',
-  'rng',
-  'dataPosition',
-  'config',
-  'state',
-  'tags',
-  'includeOptimizer',
-  'optimizer',
-  'stable',
-  'hold',
-  'attachments',
-  'signal',
-  'onProgress',
-] as const satisfies readonly (keyof SaveModelOptions)[];
-
-export const SAVE_MODEL_ASYNC_KEYS = [...KEYS, 'whenBusy'] as const satisfies readonly (keyof SaveModelAsyncOptions)[];
-
-/** Options of {@link saveModelAsync}. */
-export interface SaveModelAsyncOptions extends SaveModelOptions {
-  /** What to do when as many saves as the manager's `maxInFlight` are in flight. Default: as the manager was opened. */
-  readonly whenBusy?: WhenBusy | undefined;
-}
+export type { SaveModelAsyncOptions, SaveModelOptions } from './capture-weights.js';
 
 /**
  * Saves `model`, a Sequential or functional `tf.LayersModel`, and its optimizer; resolves when the checkpoint is
@@ -109,14 +36,8 @@ export interface SaveModelAsyncOptions extends SaveModelOptions {
  */
 export async function saveModel(manager: CheckpointManager, model: LayersModel, options: SaveModelOptions): Promise<SaveResult> {
   const started = performance.now();
-  assertKnown('saveModel', options, KEYS);
-  // Everything up to manager.save's own capture happens in this tick.
-  const { request, capture } = captureModel(manager, model, options, started);
-  try {
-    return await manager.save(request);
-  } finally {
-    capture.release();
-  }
+  assertKnown('saveModel', options, SAVE_MODEL_KEYS);
+  return saveCaptured(manager, captureModel(manager, model, options, started));
 }
 
 /**
@@ -128,92 +49,25 @@ export async function saveModel(manager: CheckpointManager, model: LayersModel, 
 export async function saveModelAsync(manager: CheckpointManager, model: LayersModel, options: SaveModelAsyncOptions): Promise<PendingSave> {
   const started = performance.now();
   assertKnown('saveModelAsync', options, SAVE_MODEL_ASYNC_KEYS);
-  const { request, capture } = captureModel(manager, model, options, started);
-  const { whenBusy } = options;
-  let pending: PendingSave | undefined;
-  try {
-    pending = await manager.saveAsync({ ...request, whenBusy });
-    return pending;
-  } finally {
-    // What is accepted is released by the save, when it is over.
-    if (pending?.status !== 'accepted') capture.release();
-  }
-}
-
-/** A model at one moment, as `manager.save` takes it. */
-export interface CapturedModel {
-  readonly request: SaveRequest;
-  /** To be released if no save takes it over. */
-  readonly capture: TensorCapture;
+  return saveCapturedAsync(manager, captureModel(manager, model, options, started), options.whenBusy);
 }
 
 /** Captures a model, synchronously. Throws `ERR_MODEL`, `ERR_INVALID_ARGUMENT`; nothing is held then. */
-export function captureModel(manager: CheckpointManager, model: LayersModel, given: SaveModelOptions, started: number): CapturedModel {
-  const options = { ...given, includeOptimizer: given.includeOptimizer ?? (manager.contents === 'weights' ? false : undefined) };
-  const { stable = true, hold = 'device' } = options;
-  if (typeof stable !== 'boolean') throw new HoldfastError('ERR_INVALID_ARGUMENT', `stable must be true or false, not ${String(stable)}.`);
-  if (hold !== 'device' && hold !== 'host') {
-    throw new HoldfastError('ERR_INVALID_ARGUMENT', `hold must be "device" or "host", not ${String(hold)}.`);
-  }
-  const capture = new TensorCapture({ stable, hold });
-  try {
-    return { capture, request: { ...toRequest(model, options, capture), started } };
-  } catch (error) {
-    capture.release();
-    throw error;
-  }
+export function captureModel(manager: CheckpointManager, model: LayersModel, options: SaveModelOptions, started: number): CapturedWeights {
+  const weights = weightsOf(model);
+  return captureWeights(manager, weights, modelParts(model, weights.all), options, started);
 }
 
-function toRequest(model: LayersModel, options: SaveModelOptions, capture: TensorCapture): SaveRequest {
-  const { step, epoch, metrics, scheduler, rng, dataPosition, config, state, tags, attachments = [], signal, onProgress } = options;
-  const weights = namedWeights(model);
-  const tensors = weights.map(({ name, variable }) => capture.take(variable, name));
-  const optimizer = captureIfWanted(model, weights, options, capture);
+function modelParts(model: LayersModel, weights: readonly NamedWeight[]): ModelParts {
   const training = captureTrainingConfig(model);
   const document = { topology: captureTopology(model), userDefinedMetadata: model.getUserDefinedMetadata() };
-  const specs = weights.map(({ name, variable }) => ({ name, dtype: variable.dtype, shape: variable.shape }));
-  let layout: readonly TensorFilePlan[] = [];
+  const specs = weights.map(({ name, variable: { dtype, shape } }) => ({ name, dtype, shape }));
   return {
-    ...{ step, epoch, metrics, scheduler, rng, dataPosition, config, state, tags, signal, onProgress },
-    tensors,
-    ...(optimizer === undefined ? {} : { optimizer: optimizer.tensors }),
-    contents: optimizer === undefined ? 'weights' : 'full',
-    extensions: { [EXTENSION_NAME]: encodeExtension(describe(weights, tensors, optimizer, training.config)) },
+    trainingConfig: training.config,
     software: { 'tfjs-layers': layersVersion(document.topology) },
-    attachments: (files) => {
-      layout = files;
-      return [encodeModelJson(document, specs, files), ...attachments];
-    },
-    warnings: () => [...(training.warning === undefined ? [] : [training.warning]), ...stockWarnings(layout)],
+    attachments: (files) => [encodeModelJson(document, specs, files)],
+    warnings: (files) => [...(training.warning === undefined ? [] : [training.warning]), ...stockWarnings(files)],
   };
-}
-
-function captureIfWanted(
-  model: LayersModel,
-  weights: readonly NamedWeight[],
-  { includeOptimizer, optimizer: given }: SaveModelOptions,
-  capture: TensorCapture,
-): CapturedOptimizer | undefined {
-  if (includeOptimizer !== undefined && typeof includeOptimizer !== 'boolean') {
-    throw new HoldfastError('ERR_INVALID_ARGUMENT', `includeOptimizer must be true or false, not ${String(includeOptimizer)}.`);
-  }
-  const optimizer: Optimizer | undefined = given ?? model.optimizer;
-  if (includeOptimizer === false) return undefined;
-  if (optimizer !== undefined && optimizer !== null) return captureOptimizer(model, optimizer, weights, capture);
-  if (includeOptimizer !== true) return undefined;
-  throw new HoldfastError('ERR_MODEL', 'The model is not compiled, so it has no optimizer to save. Compile it, or pass the optimizer.');
-}
-
-function describe(
-  weights: readonly NamedWeight[],
-  tensors: readonly TensorInput[],
-  optimizer: CapturedOptimizer | undefined,
-  config: Json,
-) {
-  const strings = weights
-    .filter(({ variable }) => variable.dtype === 'string')
-    .map(({ name, variable }) => ({ name, shape: variable.shape }));
-  return { weights: tensors.map(({ name }) => name), strings, optimizer: optimizer?.record ?? null, trainingConfig: config };
 }
 
 /** "tfjs-layers 4.22.0" stands in every topology. */

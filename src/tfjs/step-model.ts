@@ -2,16 +2,12 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { CheckpointManager } from '../manager/manager.js';
 import { assertKnown } from '../manager/options.js';
-import { callFunctions, type OrFunctions, type StepResult } from '../manager/stepper.js';
-import { type CapturedModel, captureModel, SAVE_MODEL_ASYNC_KEYS, type SaveModelAsyncOptions } from './save-model.js';
+import type { StepResult } from '../manager/stepper.js';
+import { SAVE_MODEL_ASYNC_KEYS } from './capture-weights.js';
+import { type StepModelOptions, stepCaptured } from './save-captured.js';
+import { captureModel } from './save-model.js';
 
-/** What may be a function in {@link StepModelOptions}: it is called only if a save is due, and its outcome captured at once. */
-type Costly = Pick<SaveModelAsyncOptions, 'state' | 'scheduler' | 'rng' | 'dataPosition' | 'config'>;
-
-const COSTLY = ['state', 'scheduler', 'rng', 'dataPosition', 'config'] as const satisfies readonly (keyof Costly)[];
-
-/** Options of {@link stepModel}: those of `saveModelAsync`. What is costly to make may be a function. */
-export interface StepModelOptions extends Omit<SaveModelAsyncOptions, keyof Costly>, OrFunctions<Costly> {}
+export type { StepModelOptions } from './save-captured.js';
 
 /**
  * One step of training: saves the model in the background, as `saveModelAsync` does, if the `trigger` that the directory was opened with says so, and does
@@ -23,19 +19,5 @@ export interface StepModelOptions extends Omit<SaveModelAsyncOptions, keyof Cost
  */
 export async function stepModel(manager: CheckpointManager, model: LayersModel, options: StepModelOptions): Promise<StepResult> {
   assertKnown('stepModel', options, SAVE_MODEL_ASYNC_KEYS);
-  const { step, epoch, metrics } = options;
-  let captured: CapturedModel | undefined;
-  let result: StepResult | undefined;
-  try {
-    result = await manager.step({ step, epoch, metrics }, () => {
-      const started = performance.now();
-      const { whenBusy, ...rest } = callFunctions<Costly, StepModelOptions>(options, COSTLY);
-      captured = captureModel(manager, model, rest, started);
-      return { ...captured.request, whenBusy };
-    });
-    return result;
-  } finally {
-    // What is accepted is released by the save, when it is over.
-    if (result?.pending?.status !== 'accepted') captured?.capture.release();
-  }
+  return stepCaptured(manager, options, (now, started) => captureModel(manager, model, now, started));
 }

@@ -1,14 +1,39 @@
-/** A model's weights by the names under which they are saved. */
-import type { LayersModel, Variable } from '@tensorflow/tfjs';
+/** What is saved and restored by name: a model's weights, or variables of the caller's. */
+import type { LayersModel, Optimizer, Variable } from '@tensorflow/tfjs';
 import { HoldfastError } from '../errors.js';
 
 /** One weight. */
 export interface NamedWeight {
-  /** tfjs' own name of it, such as `dense_1/kernel`: the same in every process that builds the same model. */
+  /** In a checkpoint. Of a model: tfjs' own name of it, such as `dense_1/kernel`, the same in every process that builds the same model. */
   readonly name: string;
   /** Its name among the engine's variables, which may carry a suffix to be unique. Optimizers use this one. */
   readonly variableName: string;
   readonly variable: Variable;
+}
+
+/** Weights that are saved and restored together, and who trains them. */
+export interface Weights {
+  /** Where they are: in a model, or in the hands of the caller. */
+  readonly kind: 'model' | 'variables';
+  /** In the model's order, or the caller's. */
+  readonly all: readonly NamedWeight[];
+  /** Those that `fit` trains, in the order in which it hands them to the optimizer; of bare variables only the caller's loop knows. */
+  readonly trained: readonly NamedWeight[] | undefined;
+  /** The optimizer that the model was compiled with. */
+  readonly optimizer: Optimizer | undefined;
+}
+
+/** What messages call them, and what restores them. */
+export const WORDS: Readonly<Record<Weights['kind'], { readonly name: string; readonly restore: string }>> = {
+  model: { name: 'the model', restore: 'restoreModel' },
+  variables: { name: 'the variables', restore: 'restoreVariables' },
+};
+
+/** Of a model. Throws as {@link namedWeights}. */
+export function weightsOf(model: LayersModel): Weights {
+  const all = namedWeights(model);
+  const optimizer: Optimizer | null | undefined = model.optimizer;
+  return { kind: 'model', all, trained: trainedWeights(model), optimizer: optimizer ?? undefined };
 }
 
 /** What is used of tfjs' LayerVariable, which its types leave out in part. */

@@ -23,14 +23,43 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   manager: ['errors', 'version', 'fs', 'system', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy', 'saver'],
   experiment: ['errors', 'version', 'fs', 'system', 'format', 'engine', 'storage', 'catalog', 'manager'],
   terminal: ['engine', 'saver', 'manager'],
-  tfjs: ['errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'manager', 'index'],
+  'tfjs-record': ['errors', 'format'],
+  tfjs: ['errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'manager', 'tfjs-record', 'index'],
+  convert: ['errors', 'version', 'fs', 'system', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'manager', 'tfjs-record'],
   bench: ['terminal', 'errors', 'version', 'native', 'engine', 'storage', 'index'],
-  cli: ['terminal', 'errors', 'version', 'native', 'format', 'engine', 'storage', 'catalog', 'policy', 'manager', 'bench', 'index'],
-  index: ['terminal', 'errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'saver', 'manager', 'experiment'],
+  cli: [
+    'terminal',
+    'errors',
+    'version',
+    'native',
+    'format',
+    'engine',
+    'storage',
+    'catalog',
+    'policy',
+    'manager',
+    'convert',
+    'bench',
+    'index',
+  ],
+  index: [
+    'terminal',
+    'convert',
+    'errors',
+    'version',
+    'format',
+    'engine',
+    'snapshot',
+    'catalog',
+    'policy',
+    'saver',
+    'manager',
+    'experiment',
+  ],
 };
 
 /** Folders whose functions are pure: they may not touch files, processes, clocks or the network. */
-const PURE: readonly string[] = ['format', 'policy'];
+const PURE: readonly string[] = ['format', 'policy', 'tfjs-record'];
 const IMPURE = /from 'node:(fs|child_process|net|http|https|os|worker_threads|timers)/;
 
 interface Import {
