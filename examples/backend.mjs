@@ -23,10 +23,17 @@ async function useNode(tf) {
   util.isNullOrUndefined ??= (value) => value === null || value === undefined;
   util.isArray ??= Array.isArray;
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
+  // Quicker kernels whose results depend on the machine; it says so at every start.
+  process.env['TF_ENABLE_ONEDNN_OPTS'] ??= '0';
+  // What finds its binding takes the options of this program for its own.
+  const { argv } = process;
+  process.argv = argv.slice(0, 2);
   try {
     createRequire(import.meta.url)(existsSync(SET_UP) ? SET_UP : '@tensorflow/tfjs-node');
   } catch (error) {
     throw new UsageError(`--backend node needs tfjs-node (npm run setup:tfjs-node): ${error.message.split('\n', 1)[0]}`);
+  } finally {
+    process.argv = argv;
   }
   await tf.setBackend('tensorflow');
 }

@@ -7,7 +7,7 @@ and has a loop of its own. It may be killed at any moment: started again it goes
 Usage: node examples/gpt/train.mjs [options]
 
   --dir DIR        directory of the checkpoints (default: gpt-run)
-  --steps N        steps in all, those of before included (default: 240)
+  --steps N        steps in all, those of before included (default: 200)
   --every N        steps from one checkpoint to the next (default: 20)
   --kill-at N      end with SIGKILL behind step N; start again without it to go on
   --compare        train twice, into DIR/straight and DIR/killed: the second run is killed in the middle (or at --kill-at) and
@@ -31,7 +31,7 @@ const text = (value) => ({ type: 'string', default: value });
 /** The options; ends the process for --help. */
 export function readOptions(args) {
   const values = parseOptions(args, HELP, {
-    ...{ dir: text('gpt-run'), steps: text('240'), every: text('20'), sample: text('200'), prompt: text('The '), backend: text('cpu') },
+    ...{ dir: text('gpt-run'), steps: text('200'), every: text('20'), sample: text('200'), prompt: text('The '), backend: text('cpu') },
     ...{ layers: text('2'), heads: text('4'), width: text('48'), context: text('32'), batch: text('8'), seed: text('1') },
     'kill-at': { type: 'string' },
     compare: { type: 'boolean', default: false },

@@ -5,7 +5,7 @@
  *   node examples/gpt/train.mjs --help
  */
 import * as tf from '@tensorflow/tfjs';
-import { CheckpointManager, every, keep } from 'holdfast';
+import { anyOf, at, CheckpointManager, every, keep } from 'holdfast';
 import { installRandom, restoreVariables, stepVariables } from 'holdfast/tfjs';
 import { useBackend } from '../backend.mjs';
 import { runMain, UsageError } from '../command-line.mjs';
@@ -57,24 +57,24 @@ async function resume(manager, { gpt, optimizer, cursor, random, config }) {
   return step;
 }
 
-/** Trains to the last step, a checkpoint at every multiple of `options.every`. */
+/** Trains to the last step, with a checkpoint there and at every multiple of `options.every`. */
 async function train(manager, first, { gpt, optimizer, cursor, random, corpus, config, options }) {
   const variables = Object.values(gpt.variables);
-  let sum = 0;
+  let losses = [];
   let began = performance.now();
   for (let step = first + 1; step <= options.steps; step++) {
     const batch = corpus.windows(corpus.train, cursor.next());
     optimizer.learningRate = learningRate(step, options.steps);
-    sum += tf.tidy(() => optimizer.minimize(() => gpt.loss(batch, { training: true }), true, variables).dataSync()[0]);
+    losses.push(tf.tidy(() => optimizer.minimize(() => gpt.loss(batch, { training: true }), true, variables).dataSync()[0]));
     let metrics;
-    if (step % options.every === 0) {
+    if (step % options.every === 0 || step === options.steps) {
       const seconds = (performance.now() - began) / 1000;
-      metrics = { loss: sum / options.every, val_loss: validate(gpt, corpus, options.batch) };
-      const speed = Math.round((options.every * options.batch * options.context) / seconds);
+      metrics = { loss: losses.reduce((sum, loss) => sum + loss) / losses.length, val_loss: validate(gpt, corpus, options.batch) };
+      const speed = Math.round((losses.length * options.batch * options.context) / seconds);
       console.log(
         `step ${step}/${options.steps}  loss ${metrics.loss.toFixed(4)}  val_loss ${metrics.val_loss.toFixed(4)}  ${speed} tokens/s`,
       );
-      sum = 0;
+      losses = [];
       began = performance.now();
     }
     // Saves in the background where the trigger says so, and does nothing at the steps between.
@@ -106,12 +106,13 @@ await runMain(async (args) => {
   const corpus = Corpus.read(context);
   const unknown = [...options.prompt].find((character) => !corpus.characters.includes(character));
   if (unknown !== undefined) throw new UsageError(`--prompt: the text has no ${JSON.stringify(unknown)}.`);
+  const cursor = new WindowCursor({ length: corpus.train.length, context, batch, seed });
+  if (cursor.batchesPerEpoch === 0) throw new UsageError('--batch and --context: the text is too short for even one such batch.');
 
   // First of all: weights and dropout draw from it.
   const random = installRandom(seed);
   const gpt = new Gpt({ vocabulary: corpus.size, layers, heads, width, context, dropout: DROPOUT });
   const optimizer = tf.train.adam(LEARNING_RATE, 0.9, 0.99);
-  const cursor = new WindowCursor({ length: corpus.train.length, context, batch, seed });
   const config = { steps, layers, heads, width, context, batch, seed };
   const chance = Math.log(corpus.size).toFixed(2);
   console.log(
@@ -119,7 +120,7 @@ await runMain(async (args) => {
   );
 
   const manager = await CheckpointManager.open(options.dir, {
-    trigger: every.steps(options.every),
+    trigger: anyOf(every.steps(options.every), at.steps([steps])),
     keep: [keep.last(3), keep.best(1)],
     monitor: 'val_loss',
   });
