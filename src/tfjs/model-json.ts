@@ -10,6 +10,7 @@
  * with string weights it needs `{ strict: false }`. holdfast restores both exactly.
  */
 import type { LayersModel } from '@tensorflow/tfjs';
+import { HoldfastError } from '../errors.js';
 import type { TensorFilePlan } from '../format/layout.js';
 import type { Attachment } from '../manager/save-request.js';
 import { VERSION } from '../version.js';
@@ -23,9 +24,17 @@ export interface WeightSpec {
   readonly shape: readonly number[];
 }
 
-/** The model's topology as plain JSON, captured now. */
+/** The model's topology as plain JSON, captured now. Throws `ERR_MODEL` if the model cannot be written down. */
 export function captureTopology(model: LayersModel): unknown {
-  return JSON.parse(model.toJSON(undefined, true) as string);
+  try {
+    return JSON.parse(model.toJSON(undefined, true) as string);
+  } catch (cause) {
+    throw new HoldfastError(
+      'ERR_MODEL',
+      `The model cannot be written down: ${(cause as Error).message} Every layer needs a getConfig that gives plain JSON. Nothing was saved.`,
+      { cause },
+    );
+  }
 }
 
 /** The topology and the caller's own metadata of the model, as model.json has them. */
