@@ -11,6 +11,7 @@ import type { TensorInput } from '../snapshot/source.js';
 import { EXTENSION_NAME, encodeExtension } from '../tfjs-record/extension.js';
 import { type Hold, TensorCapture } from './capture-tensor.js';
 import { type CapturedOptimizer, captureOptimizer } from './optimizer-capture.js';
+import { untrained } from './preflight/untrained.js';
 import type { NamedWeight, Weights } from './weights.js';
 
 /** Options of {@link saveModel}. */
@@ -134,6 +135,7 @@ function toRequest(weights: Weights, parts: ModelParts | undefined, options: Sav
   const { step, epoch, metrics, scheduler, rng, dataPosition, config, state, tags, attachments = [], signal, onProgress } = options;
   const tensors = weights.all.map(({ name, variable }) => capture.take(variable, name));
   const optimizer = captureIfWanted(weights, options, capture);
+  const unused = optimizer === undefined ? [] : untrained(options.optimizer ?? weights.optimizer, step);
   let layout: readonly TensorFilePlan[] = [];
   return {
     ...{ step, epoch, metrics, scheduler, rng, dataPosition, config, state, tags, signal, onProgress },
@@ -146,7 +148,7 @@ function toRequest(weights: Weights, parts: ModelParts | undefined, options: Sav
       layout = files;
       return [...(parts?.attachments(files) ?? []), ...attachments];
     },
-    warnings: () => parts?.warnings(layout) ?? [],
+    warnings: () => [...unused.map(({ message }) => message), ...(parts?.warnings(layout) ?? [])],
   };
 }
 

@@ -12,6 +12,8 @@ export type { Tf } from './engine.js';
 export { type HandlerOpenOptions, type HandlerOptions, type HandlerSaveResult, holdfastHandler } from './io/handler.js';
 export { type RegisterOptions, registerHoldfast } from './io/register.js';
 export { type CustomClass, type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js';
+export { type PreflightOptions, type PreflightReport, preflight } from './preflight/preflight.js';
+export type { PreflightError, PreflightProblem, PreflightWarning } from './preflight/problem.js';
 export { type RestoredModel, type RestoreModelOptions, restoreModel } from './restore-model.js';
 export { type RestoredVariables, type RestoreVariablesOptions, restoreVariables } from './restore-variables.js';
 export { installRandom, type RunRandom } from './resume/random.js';
@@ -27,4 +29,5 @@ export {
   stepVariables,
 } from './save-variables.js';
 export { type StepModelOptions, stepModel } from './step-model.js';
+export type { LossOrMetric } from './training-config.js';
 export type { Variables } from './variables.js';

@@ -13,7 +13,7 @@ import { assertOnlyOne, findModel, type StockModel } from './io/stock-directory.
 import { loadStockModel } from './io/stock-model.js';
 import { decodeModelJson, MODEL_JSON } from './model-json.js';
 import { applyRestored, type RestoredModel } from './restore-model.js';
-import { applyTrainingConfig } from './training-config.js';
+import { applyTrainingConfig, type LossOrMetric } from './training-config.js';
 
 /** What `tf.serialization.registerClass` takes. */
 export type CustomClass = Parameters<Tf['serialization']['registerClass']>[0];
@@ -21,11 +21,11 @@ export type CustomClass = Parameters<Tf['serialization']['registerClass']>[0];
 /** Options of {@link loadModel}. */
 export interface LoadModelOptions extends CallOptions {
   /**
-   * Layer classes of your own by their `className`; they are registered with `tf.serialization.registerClass`. Classes that
-   * are registered already need not be given.
+   * What is your own: classes of layers, initializers, regularizers, constraints or optimizers by their `className`, and functions that are losses or metrics
+   * by their names. Classes are registered with `tf.serialization.registerClass`; those that are registered already need not be given.
    */
-  readonly customObjects?: Readonly<Record<string, CustomClass>> | undefined;
-  /** How to compile instead of what was saved: for a loss or metrics of your own, or another optimizer of the same class. */
+  readonly customObjects?: Readonly<Record<string, CustomClass | LossOrMetric>> | undefined;
+  /** How to compile instead of what was saved: for another loss or other metrics, or another optimizer of the same class. */
   readonly compile?: ModelCompileArgs | undefined;
   /** Whether the model is compiled and its optimizer restored. Default true, where the checkpoint has them. */
   readonly includeOptimizer?: boolean | undefined;
@@ -70,10 +70,11 @@ export async function loadModel(
   const restored = await restoreFrom(place?.directory ?? from, target, { signal, onProgress }, includeOptimizer !== false);
   if (restored === null) return null;
   const tf = await resolveTf(options.tf);
-  const model = await build(tf, restored, options.customObjects ?? {});
+  const custom = sortCustomObjects(options.customObjects ?? {});
+  const model = await build(tf, restored, custom.classes);
   try {
     const extension = decodeExtension(restored.extensions[EXTENSION_NAME], restored.info.name);
-    const compiled = compileModel(model, extension?.trainingConfig, options);
+    const compiled = compileModel(model, extension?.trainingConfig, custom.functions, options);
     const { includeOptimizer = compiled && extension?.optimizer != null } = options;
     return { ...applyRestored(model, restored, { includeOptimizer }), model, compiled };
   } catch (error) {
@@ -86,12 +87,13 @@ async function loadStock(stock: StockModel, target: RestoreTarget, options: Load
   assertOnlyOne(stock, target);
   const { compile, includeOptimizer, signal } = options;
   const tf = await resolveTf(options.tf);
-  for (const custom of Object.values(options.customObjects ?? {})) tf.serialization.registerClass(custom);
+  // A loss or metric of one's own stands in no stock model.json in a way that says which it is: `compile` is for that.
+  for (const each of sortCustomObjects(options.customObjects ?? {}).classes) tf.serialization.registerClass(each);
   return loadStockModel(stock, { tf, compile, includeOptimizer, signal });
 }
 
 /** Uncompiled, with fresh weights: building consumes randomness, so restore a generator's state after it. */
-async function build(tf: Tf, { attachments, info }: Restored, customObjects: Readonly<Record<string, CustomClass>>): Promise<LayersModel> {
+async function build(tf: Tf, { attachments, info }: Restored, classes: readonly CustomClass[]): Promise<LayersModel> {
   const document = decodeModelJson(attachments, info.name);
   const details = { checkpoint: info.name, file: MODEL_JSON };
   if (document.format === 'graph-model') {
@@ -103,7 +105,7 @@ async function build(tf: Tf, { attachments, info }: Restored, customObjects: Rea
   }
   try {
     // The customObjects of modelFromJSON do not reach the layers of a Sequential.
-    for (const custom of Object.values(customObjects)) tf.serialization.registerClass(custom);
+    for (const each of classes) tf.serialization.registerClass(each);
     const model = await tf.models.modelFromJSON({ modelTopology: document.modelTopology } as unknown as Parameters<
       Tf['models']['modelFromJSON']
     >[0]);
@@ -118,9 +120,37 @@ async function build(tf: Tf, { attachments, info }: Restored, customObjects: Rea
 }
 
 /** Compiles as asked for, or as it was; false where neither is known or wanted. */
-function compileModel(model: LayersModel, config: Json | undefined, { compile, includeOptimizer }: LoadModelOptions): boolean {
+function compileModel(
+  model: LayersModel,
+  config: Json | undefined,
+  functions: Readonly<Record<string, LossOrMetric>>,
+  { compile, includeOptimizer }: LoadModelOptions,
+): boolean {
   if (compile !== undefined) model.compile(compile);
-  else if (includeOptimizer !== false && config !== undefined && config !== null) applyTrainingConfig(model, config);
+  else if (includeOptimizer !== false && config !== undefined && config !== null) return applyTrainingConfig(model, config, functions);
   else return false;
   return true;
+}
+
+/** Classes and functions told apart. Throws `ERR_INVALID_ARGUMENT` for what is neither, or a class that tfjs cannot register. */
+function sortCustomObjects(objects: Readonly<Record<string, unknown>>): {
+  classes: CustomClass[];
+  functions: Record<string, LossOrMetric>;
+} {
+  const classes: CustomClass[] = [];
+  const functions: Record<string, LossOrMetric> = {};
+  for (const [name, object] of Object.entries(objects)) {
+    const { className, prototype } = (object ?? {}) as { className?: unknown; prototype?: object };
+    if (typeof object !== 'function') {
+      throw new HoldfastError('ERR_INVALID_ARGUMENT', `customObjects.${name} must be a class, or a function that is a loss or a metric.`);
+    }
+    if (typeof className === 'string') classes.push(object as unknown as CustomClass);
+    else if (prototype === undefined || !('getClassName' in prototype)) functions[name] = object as LossOrMetric;
+    else
+      throw new HoldfastError(
+        'ERR_INVALID_ARGUMENT',
+        `The class customObjects.${name} has no static className, which TensorFlow.js finds it by.`,
+      );
+  }
+  return { classes, functions };
 }

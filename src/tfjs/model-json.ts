@@ -12,9 +12,17 @@ import { VERSION } from '../version.js';
 export { isHeadSpec, stockWarnings, weightsManifest } from '../tfjs-record/weights-manifest.js';
 export { MODEL_JSON, type WeightSpec };
 
-/** The model's topology as plain JSON, captured now. */
+/** The model's topology as plain JSON, captured now. Throws `ERR_MODEL` if the model cannot be written down. */
 export function captureTopology(model: LayersModel): unknown {
-  return JSON.parse(model.toJSON(undefined, true) as string);
+  try {
+    return JSON.parse(model.toJSON(undefined, true) as string);
+  } catch (cause) {
+    throw new HoldfastError(
+      'ERR_MODEL',
+      `The model cannot be written down: ${(cause as Error).message} Every layer needs a getConfig that gives plain JSON. Nothing was saved.`,
+      { cause },
+    );
+  }
 }
 
 /** The topology and the caller's own metadata of the model, as model.json has them. */

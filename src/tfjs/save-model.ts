@@ -14,6 +14,7 @@ import {
   type SaveModelOptions,
 } from './capture-weights.js';
 import { captureTopology, encodeModelJson, stockWarnings } from './model-json.js';
+import { warningsOfLoading } from './preflight/loading.js';
 import { saveCaptured, saveCapturedAsync } from './save-captured.js';
 import { captureTrainingConfig } from './training-config.js';
 import { type NamedWeight, weightsOf } from './weights.js';
@@ -66,12 +67,13 @@ export function captureModel(
 function modelParts(model: LayersModel, weights: readonly NamedWeight[]): ModelParts {
   const training = captureTrainingConfig(model);
   const document = { topology: captureTopology(model), userDefinedMetadata: model.getUserDefinedMetadata() };
+  const problems = warningsOfLoading(model, document.topology, training);
   const specs = weights.map(({ name, variable: { dtype, shape } }) => ({ name, dtype, shape }));
   return {
     trainingConfig: training.config,
     software: { 'tfjs-layers': layersVersion(document.topology) },
     attachments: (files) => [encodeModelJson(document, specs, files)],
-    warnings: (files) => [...(training.warning === undefined ? [] : [training.warning]), ...stockWarnings(files)],
+    warnings: (files) => [...problems.map(({ message }) => message), ...stockWarnings(files)],
   };
 }
 

@@ -37,7 +37,7 @@ export function weightsOf(model: LayersModel): Weights {
 }
 
 /** What is used of tfjs' LayerVariable, which its types leave out in part. */
-interface LayerVariable {
+export interface LayerVariable {
   readonly originalName: string;
   readonly name: string;
   read(): Variable;
@@ -51,18 +51,24 @@ interface ModelInternals {
 }
 
 /**
- * Every weight, trainable or not, in the model's order. Throws `ERR_MODEL` if the model has no layers, if a
- * weight is disposed, or if two have one name.
+ * Every weight, trainable or not, in the model's order. Throws `ERR_INVALID_ARGUMENT` for what is no model, `ERR_MODEL` if it has no layers,
+ * if a weight is disposed, or if two have one name.
  */
 export function namedWeights(model: LayersModel): NamedWeight[] {
-  const weights = allWeights(model).map(toNamedWeight);
+  const weights = layerVariables(model).map(toNamedWeight);
+  assertDistinct(weights);
+  return weights;
+}
+
+/** Throws `ERR_MODEL` if two weights have one name. */
+export function assertDistinct(weights: readonly { readonly name: string }[]): void {
   const names = new Set<string>();
   const duplicates = new Set<string>();
   for (const { name } of weights) {
     if (names.has(name)) duplicates.add(name);
     names.add(name);
   }
-  if (duplicates.size === 0) return weights;
+  if (duplicates.size === 0) return;
   const list = [...duplicates].map((name) => JSON.stringify(name)).join(', ');
   throw new HoldfastError(
     'ERR_MODEL',
@@ -79,7 +85,8 @@ export function trainedWeights(model: LayersModel): NamedWeight[] {
   return (collected ?? (model.trainableWeights as unknown as LayerVariable[])).map(toNamedWeight);
 }
 
-function allWeights(model: LayersModel): LayerVariable[] {
+/** Of every layer. Throws `ERR_INVALID_ARGUMENT` for what is no model, `ERR_MODEL` if it has no layers. */
+export function layerVariables(model: LayersModel): readonly LayerVariable[] {
   if (typeof model !== 'object' || model === null || typeof model.toJSON !== 'function' || !('layers' in model)) {
     throw new HoldfastError('ERR_INVALID_ARGUMENT', 'Give a tf.LayersModel: one of tf.sequential, tf.model or tf.loadLayersModel.');
   }
@@ -89,7 +96,8 @@ function allWeights(model: LayersModel): LayerVariable[] {
   return model.weights as unknown as LayerVariable[];
 }
 
-function toNamedWeight(weight: LayerVariable): NamedWeight {
+/** Throws `ERR_MODEL` for one that is disposed. */
+export function toNamedWeight(weight: LayerVariable): NamedWeight {
   try {
     return { name: weight.originalName, variableName: weight.name, variable: weight.read() };
   } catch (cause) {

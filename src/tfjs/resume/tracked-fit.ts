@@ -95,7 +95,7 @@ export class TrackedFit implements Gatekeeper {
   /** Trains from where it was to the end; resolves to what `fit` gives, of all epochs. */
   async run(start: StartFit): Promise<History> {
     const { callbacks, epochs, from } = this.options;
-    const isOver = from !== undefined && from.position.stopped && this.resumed === undefined;
+    const isOver = from?.position.stopped === true && this.resumed === undefined;
     const putBack = this.replaceTrainFunction();
     try {
       const gates = callbacks.map((callback) => gate(callback, this));
