@@ -192,6 +192,51 @@ test('no tensor stays, of a save or of a load', async () => {
   expect(alive(tf)).toEqual(before);
 });
 
+test('weights of which the last is the longest come through a list of buffers whole', async () => {
+  const directory = freshDirectory();
+  const layer = (name: string, units: number, inputShape?: number[]) =>
+    tf.layers.dense({ name, units, useBias: false, ...(inputShape === undefined ? {} : { inputShape }) });
+  const model = tf.sequential({ layers: [layer('a', 2, [1]), layer('b', 40)] });
+  await model.save(`holdfast://${directory}`);
+  const { weightData, weightSpecs } = await holdfastHandler(directory).load!();
+  expect(weightSpecs!.map(({ name }) => name)).toEqual(['a/kernel', 'b/kernel']);
+  expect(Array.isArray(weightData)).toBe(true);
+  const decoded = tf.io.decodeWeights(weightData!, weightSpecs!);
+  const values = Object.fromEntries(Object.entries(decoded).map(([name, tensor]) => [name, [...tensor.dataSync()]]));
+  tf.dispose(decoded);
+  expect(values).toEqual(Object.fromEntries(model.weights.map((weight) => [weight.originalName, [...weight.read().dataSync()]])));
+});
+
+test('a class of layers of your own works as in tfjs: once it is registered', async () => {
+  class Thrice extends tf.layers.Layer {
+    static get className() {
+      return 'Thrice';
+    }
+    override call(inputs: tf.Tensor | tf.Tensor[]) {
+      return (Array.isArray(inputs) ? inputs[0]! : inputs).mul(3);
+    }
+  }
+  const url = `holdfast://${freshDirectory()}`;
+  const model = tf.sequential({ layers: [tf.layers.dense({ name: 'd', units: 3, inputShape: [6] }), new Thrice({ name: 'thrice' })] });
+  await model.save(url);
+  await expect(tf.loadLayersModel(url)).rejects.toThrow('Thrice');
+  tf.serialization.registerClass(Thrice as never);
+  expect(predictions(tf, await tf.loadLayersModel(url))).toBe(predictions(tf, model));
+});
+
+test('a loss that is a function: the model comes uncompiled, and that is said', async () => {
+  const url = `holdfast://${freshDirectory()}`;
+  const model = sequentialModel(tf);
+  model.compile({ optimizer: 'adam', loss: (truth, guess) => tf.losses.meanSquaredError(truth, guess) });
+  expect((await saveTo(model, url)).warnings).toEqual([expect.stringContaining('The loss is a function')]);
+  const warnings = collectWarnings();
+  const loaded = await tf.loadLayersModel(url);
+  await new Promise(setImmediate);
+  expect(loaded.optimizer).toBeUndefined();
+  expect(weightsOf(loaded)).toEqual(weightsOf(model));
+  expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining('without its optimizer (Adam)')]);
+});
+
 test('what goes elsewhere is none of our business', async () => {
   const model = sequentialModel(tf, 'adam');
   let given: tf.io.ModelArtifacts | undefined;

@@ -140,6 +140,7 @@ describe('refused:', () => {
     const directory = graphDirectory();
     await rejection(tf.loadGraphModel(`holdfast://${directory}?step=3`), 'ERR_NOT_FOUND');
     await rejection(tf.loadGraphModel(`holdfast://${directory}#best`), 'ERR_NOT_FOUND');
+    await rejection(tf.loadGraphModel(`holdfast://${directory}/group1-shard1.bin`), 'ERR_NOT_A_DIRECTORY');
     await rejection(tf.loadGraphModel(holdfastHandler(directory, { signal: AbortSignal.abort() })), 'ERR_ABORTED');
   });
 

@@ -135,14 +135,37 @@ describe.runIf(backend !== undefined)('file://, taken over', () => {
     const model = await tf.loadLayersModel('file://' + process.argv[1] + '/model.json');
     console.log('read', model.getWeights().map((w) => Array.from(w.dataSync()).join()).join());`;
 
-  test.each([14, 30, 37, 38, 39, 40, 41])('stock tfjs-node reads what a save leaves that is killed at its change %i', async (n) => {
+  /** The process kills itself before or after model.json is put in its place. */
+  function killAtPointing(when: 'before' | 'after'): string {
+    const script = `
+      import promises from 'node:fs/promises';
+      import { syncBuiltinESMExports } from 'node:module';
+      const { rename } = promises;
+      promises.rename = async (from, to) => {
+        if (${when === 'after'}) await rename(from, to);
+        process.kill(process.pid, 'SIGKILL');
+      };
+      syncBuiltinESMExports();`;
+    return `--import=data:text/javascript,${encodeURIComponent(script)}`;
+  }
+
+  test.each([
+    ['at its change 5 of the directory', (directory: string) => killAt(5, directory), undefined],
+    ['before model.json is in its place', () => killAtPointing('before'), 'checkpoint_step00000003.r2'],
+    ['when model.json is in its place', () => killAtPointing('after'), 'checkpoint_step00000050'],
+  ])('stock tfjs-node reads what a save leaves that is killed %s', async (_, kill, pointsAt) => {
     const { model, directory } = await takenOver();
+    await model.save(`file://${directory}`);
     const expected = model
       .getWeights()
       .map((weight) => [...weight.dataSync()].join())
       .join();
-    await model.save(`file://${directory}`);
-    await ended(startNode(SAVE_ON, [directory], { NODE_OPTIONS: killAt(n, directory), TF_CPP_MIN_LOG_LEVEL: '2' }));
+    const { signal, stderr: why } = await ended(
+      startNode(SAVE_ON, [directory], { NODE_OPTIONS: kill(directory), TF_CPP_MIN_LOG_LEVEL: '2' }),
+    );
+    expect(signal, why).toBe('SIGKILL');
+    const { holdfastCheckpoint } = JSON.parse(readFileSync(`${directory}/model.json`, 'utf8'));
+    if (pointsAt !== undefined) expect(holdfastCheckpoint).toBe(pointsAt);
     const { stdout, stderr } = await ended(startNode(READ, [directory], { TF_CPP_MIN_LOG_LEVEL: '2' }));
     expect(stdout, stderr).toContain(`read ${expected}`);
   });

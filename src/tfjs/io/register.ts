@@ -32,7 +32,7 @@ type Marked = { [REGISTERED]?: Registration };
 /**
  * Afterwards `model.save('holdfast://DIR')`, `tf.loadLayersModel('holdfast://DIR')` and `tf.loadGraphModel('holdfast://DIR')` work with this `tf`: tfjs, tfjs-node or
  * tfjs-node-gpu. DIR is relative, or absolute as in `holdfast:///data/run`; percent-encoding is decoded. `?step=1000`, `?checkpoint=NAME`, `?tag=NAME`,
- * `#best` and `#latest` choose what is loaded, `?step=` and `?tag=` say what is saved, `?optimizer=false` leaves the optimizer out.
+ * `#best` and `#latest` choose what is loaded (by itself the newest that training can go on from, or where there is none, the newest), `?step=` and `?tag=` say what is saved, `?optimizer=false` leaves the optimizer out.
  *
  * A LayersModel is saved without a stall: what it is at the call is captured at once, and written while training goes on. The optimizer is included if the model is
  * compiled. `save` resolves when the checkpoint is durable, to what tfjs gives and the checkpoint's `name` and `path`; its second argument takes
@@ -47,8 +47,6 @@ export function registerHoldfast(tf: Tf, options: RegisterOptions = {}): void {
   }
   assertKnown('registerHoldfast', options, ['takeOverFiles', ...OPEN_KEYS]);
   const { takeOverFiles: wantsFiles = false, ...open } = options;
-  // Refuses what no directory could be opened with.
-  new HoldfastHandler('.', open);
   const files = wantsFiles ? takeOverFiles(tf, open) : undefined;
   const prototype = (tf.LayersModel as typeof LayersModel | undefined)?.prototype as (LayersModel & Marked) | undefined;
   const known = prototype?.[REGISTERED];

@@ -1,6 +1,7 @@
 /** Models that stock tfjs saved: model.json and files of weights beside it. They have no checksums; sizes are all that can be checked. */
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { readRecords } from '../../catalog/registry.js';
 import { isCheckpointDirectory, scanDirectory } from '../../catalog/scan.js';
 import { throwIfAborted, toHoldfastError } from '../../engine/system-error.js';
 import { HoldfastError } from '../../errors.js';
@@ -22,7 +23,7 @@ export type ModelPlace = { readonly directory: string } | { readonly stock: Stoc
 
 /**
  * What a path means: a directory of checkpoints, one of them, or the directory or model.json of stock tfjs. Checkpoints come first where a directory has both.
- * Throws `ERR_MODEL` for a model.json that cannot be one.
+ * Throws `ERR_MODEL` for a model.json that cannot be one, `ERR_NOT_A_DIRECTORY` for another file.
  */
 export async function findModel(from: string): Promise<ModelPlace> {
   try {
@@ -34,11 +35,13 @@ export async function findModel(from: string): Promise<ModelPlace> {
     const directory = path.dirname(file);
     // One that has lost its manifest is still a checkpoint: it must not be read without a check.
     if (found === undefined || (await isCheckpointDirectory(directory))) return { directory };
-    const [about, hasCheckpoints] = await Promise.all([
-      stat(file).catch(() => undefined),
-      scanDirectory(directory).then(({ length }) => length > 0),
-    ]);
-    if (hasCheckpoints || about?.isFile() !== true) return { directory };
+    const about = await stat(file).catch(() => undefined);
+    if (about?.isFile() !== true || (await scanDirectory(directory, await readRecords(directory))).length > 0) return { directory };
+    if (!file.endsWith('.json')) {
+      throw new HoldfastError('ERR_NOT_A_DIRECTORY', `${file} is a file, and no model.json. Give the directory, or its model.json.`, {
+        path: file,
+      });
+    }
     return { stock: { file, document: parse(file, await readFile(file, 'utf8')), savedAt: about.mtime } };
   } catch (error) {
     throw toHoldfastError(error, `look at ${from}`, { path: from });

@@ -2,12 +2,12 @@
  * Existing saves to `file://DIR` as checkpoints: DIR holds the two newest, and a model.json that points into the newest. It is put in place in one rename when
  * the checkpoint is durable, so that a reader sees the older model or the newer one, whole, whenever a save is killed.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
 import type { io } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
-import { TEMPORARY_PREFIX } from '../../format/names.js';
+import { MANIFEST_NAME, TEMPORARY_PREFIX } from '../../format/names.js';
 import { keep } from '../../policy/keep.js';
 import type { RetentionRule } from '../../policy/retention.js';
 import type { Tf } from '../engine.js';
@@ -60,7 +60,9 @@ function hookFileSystem(prototype: FileSystem & { [TAKEN]?: HandlerOpenOptions }
     return handlerOf(this.path, prototype[TAKEN] ?? {}).save(artifacts);
   };
   prototype.load = async function () {
-    if (typeof this.path !== 'string' || (await readPointer(this.path)) === undefined) return stock.load.call(this);
+    if (typeof this.path !== 'string') return stock.load.call(this);
+    const isOurs = existsSync(path.join(path.dirname(this.path), MANIFEST_NAME)) || (await readPointer(this.path)) !== undefined;
+    if (!isOurs) return stock.load.call(this);
     return new HoldfastHandler(path.dirname(this.path), {}).load();
   };
 }
