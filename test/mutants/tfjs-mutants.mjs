@@ -2,12 +2,15 @@
 
 const WEAK = ['test/tfjs/weak-restore.test.ts'];
 const WEAK_REFUSALS = ['test/tfjs/weak-refusals.test.ts'];
+const VARIABLES = ['test/tfjs/variables.test.ts'];
+const VARIABLES_REFUSALS = ['test/tfjs/variables-refusals.test.ts'];
+const PREFLIGHT = ['test/tfjs/preflight.test.ts'];
 const RUN_STATE = ['test/tfjs/run-state.test.ts'];
 
 export const TFJS = [
   {
     name: 'a weak restore of which nothing fits is no success',
-    file: 'src/tfjs/restore-model.ts',
+    file: 'src/tfjs/apply-restored.ts',
     find: 'if (isWeak && fitting.length === 0 && mismatches.length > 0)',
     replace: 'if (false)',
     tests: WEAK_REFUSALS,
@@ -15,7 +18,7 @@ export const TFJS = [
   {
     name: 'an optimizer is not restored beside weights that are trained and new',
     file: 'src/tfjs/choose-optimizer.ts',
-    find: '  if (!trainedWeights(model).every(({ name }) => fitting.has(name))) return undefined;\n',
+    find: '  if (!trained.every(({ name }) => fitting.has(name))) return undefined;\n',
     replace: '',
     tests: WEAK,
   },
@@ -56,16 +59,128 @@ export const TFJS = [
   },
   {
     name: 'a step that is skipped holds nothing',
-    file: 'src/tfjs/step-model.ts',
+    file: 'src/tfjs/save-captured.ts',
     find: "result?.pending?.status !== 'accepted'",
     replace: 'result === undefined',
     tests: ['test/tfjs/backend-wasm.test.ts'],
   },
   {
     name: 'a manager for weights leaves the optimizer out also where includeOptimizer is undefined',
-    file: 'src/tfjs/save-model.ts',
+    file: 'src/tfjs/capture-weights.ts',
     find: 'includeOptimizer: given.includeOptimizer ?? (',
     replace: "includeOptimizer: 'includeOptimizer' in given ? given.includeOptimizer : (",
     tests: RUN_STATE,
+  },
+  {
+    name: 'the largest tensor takes its place first',
+    file: 'src/tfjs/placement.ts',
+    find: 'a.stored.byteLength - b.stored.byteLength',
+    replace: 'b.stored.byteLength - a.stored.byteLength',
+    tests: VARIABLES,
+  },
+  {
+    name: 'what takes the place of nothing is made before anything is replaced',
+    file: 'src/tfjs/placement.ts',
+    find: 'for (const placement of placements) if (!placement.replaces) made.push',
+    replace: 'for (const placement of placements.toReversed()) if (false) made.push',
+    tests: VARIABLES,
+  },
+  {
+    name: 'a tensor that has its place is let go before the next one is made',
+    file: 'src/tfjs/placement.ts',
+    find: '      value.dispose();\n      replacing.pop();',
+    replace: '      replacing.pop();',
+    tests: VARIABLES,
+  },
+  {
+    name: 'a restore that failed in the middle does not say that nothing was changed',
+    file: 'src/tfjs/placement.ts',
+    find: 'if (done === 0)',
+    replace: 'if (true)',
+    tests: VARIABLES,
+  },
+  {
+    name: 'restored slots follow the names of the variables',
+    file: 'src/tfjs/optimizer-restore.ts',
+    find: '      followNames(this.optimizer, kind);\n',
+    replace: '',
+    tests: VARIABLES,
+  },
+  {
+    name: 'a first step with other variables is refused',
+    file: 'src/tfjs/slot-order.ts',
+    find: 'if (wrong.length > 0 || ',
+    replace: 'if (wrong.length > 0) return;\n  if (',
+    tests: VARIABLES_REFUSALS,
+  },
+  {
+    name: 'a variable is there once',
+    file: 'src/tfjs/variables.ts',
+    find: 'if (other !== undefined && other !== name)',
+    replace: 'if (false)',
+    tests: VARIABLES_REFUSALS,
+  },
+  {
+    name: 'a variable of a list has a name of its own',
+    file: 'src/tfjs/variables.ts',
+    find: ' && !/^\\d+$/.test(name)',
+    replace: '',
+    tests: VARIABLES_REFUSALS,
+  },
+  {
+    name: 'an optimizer does not use one slot for two variables',
+    file: 'src/tfjs/optimizer-capture.ts',
+    find: '      !seen.has(owner.name) &&\n',
+    replace: '',
+    tests: VARIABLES_REFUSALS,
+  },
+  {
+    name: 'variables without an optimizer are a full checkpoint',
+    file: 'src/tfjs/capture-weights.ts',
+    find: "kind === 'variables' && includeOptimizer !== false ? 'full' : 'weights'",
+    replace: "'weights'",
+    tests: VARIABLES_REFUSALS,
+  },
+  {
+    name: 'preflight draws no random number',
+    file: 'src/tfjs/preflight/trial.ts',
+    find: '  Math.random = () => 0.5;\n',
+    replace: '',
+    tests: PREFLIGHT,
+  },
+  {
+    name: 'preflight leaves no tensor',
+    file: 'src/tfjs/preflight/training.ts',
+    find: 'if (isAlive(field)) field.dispose();',
+    replace: '',
+    tests: PREFLIGHT,
+  },
+  {
+    name: 'preflight leaves the model compiled as it is',
+    file: 'src/tfjs/preflight/trial.ts',
+    find: 'compile.call(Object.create(compiled)',
+    replace: 'compile.call(compiled',
+    tests: PREFLIGHT,
+  },
+  {
+    name: 'a layer of another class under the same name is told',
+    file: 'src/tfjs/preflight/layers.ts',
+    find: 'if (again.constructor !== layer.constructor)',
+    replace: 'if (false)',
+    tests: PREFLIGHT,
+  },
+  {
+    name: 'a warning is said once for a model',
+    file: 'src/tfjs/preflight/loading.ts',
+    find: 'if (!said.has(message)) ',
+    replace: '',
+    tests: PREFLIGHT,
+  },
+  {
+    name: 'a loss that is a function is not taken for one of tfjs of that name',
+    file: 'src/tfjs/training-config.ts',
+    find: '  if (!lossFunctions.every((name) => own(functions, name) !== undefined)) return false;\n',
+    replace: '',
+    tests: PREFLIGHT,
   },
 ];

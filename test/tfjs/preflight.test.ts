@@ -117,6 +117,21 @@ describe('says nothing', () => {
   });
 });
 
+test('what a constructor of a layer makes and draws leaves no trace', () => {
+  class Wasteful extends scaleClass('Wasteful') {
+    readonly noise = tf.scalar(Math.random());
+    readonly own = tf.keep(tf.variable(tf.scalar(Math.random())));
+  }
+  tf.serialization.registerClass(Wasteful as never);
+  const model = scaled(Wasteful as never, null);
+  const [before, { random }] = [alive(tf), Math];
+  Math.random = () => expect.fail('a random number was drawn');
+  const report = preflight(model);
+  Math.random = random;
+  expect(report).toMatchObject({ errors: [], warnings: [] });
+  expect(alive(tf)).toEqual(before);
+});
+
 describe('errors, which a save throws before anything is written:', () => {
   async function refused(subject: unknown, options: Omit<PreflightOptions, 'step'> = {}, save = true) {
     const report = preflight(subject as tf.LayersModel, options);
@@ -374,6 +389,8 @@ test('a warning is said once for a model, is in every result, and is looked at a
   model.compile({ optimizer: 'sgd', loss: [mse] });
   const results = [await saveModel(manager, model, { step: 0 }), await (await saveModelAsync(manager, model, { step: 0 })).committed];
   for (const result of results) expect(result?.warnings).toEqual([expect.stringContaining('function (mse)')]);
+  model.compile({ optimizer: 'sgd', loss: [mse] });
+  await saveModel(manager, model, { step: 0 });
   expect(said).toHaveLength(1);
   model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
   expect((await saveModel(manager, model, { step: 0 })).warnings).toEqual([]);

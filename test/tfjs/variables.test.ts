@@ -1,10 +1,14 @@
-/** Variables of a loop that trains with core operations: saved, restored, and trained on exactly. */
+/** Variables of a loop of core operations, and the memory of a restore, on the cpu backend. */
 import { describe } from 'vitest';
 import { loadBackend } from '../helpers/tfjs-backends.js';
+import { restoreMemorySuite } from '../helpers/tfjs-restore-memory-suite.js';
 import { variablesSuite } from '../helpers/tfjs-variables-suite.js';
 
-const { backend } = await loadBackend('cpu');
+const { backend, reason } = await loadBackend('cpu');
+if (backend === undefined) console.warn(`Tests on cpu are left out: ${reason}.`);
 
-describe('on cpu', () => {
-  if (backend !== undefined) variablesSuite(backend);
+describe.runIf(backend !== undefined)('on cpu', () => {
+  if (backend === undefined) return;
+  variablesSuite(backend);
+  restoreMemorySuite(backend, 1000);
 });

@@ -1,0 +1,14 @@
+/** Variables of a loop of core operations, and the memory of a restore, on the wasm backend. */
+import { describe } from 'vitest';
+import { loadBackend } from '../helpers/tfjs-backends.js';
+import { restoreMemorySuite } from '../helpers/tfjs-restore-memory-suite.js';
+import { variablesSuite } from '../helpers/tfjs-variables-suite.js';
+
+const { backend, reason } = await loadBackend('wasm');
+if (backend === undefined) console.warn(`Tests on wasm are left out: ${reason}.`);
+
+describe.runIf(backend !== undefined)('on wasm', () => {
+  if (backend === undefined) return;
+  variablesSuite(backend);
+  restoreMemorySuite(backend, 100);
+});
