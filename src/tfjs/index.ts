@@ -1,12 +1,18 @@
+export { BestNCheckpoints, type BestNCheckpointsOptions } from './callbacks/best-n-checkpoints.js';
 export { FitCallback, type FitParams } from './callbacks/callback.js';
 export { EarlyStopping, type EarlyStoppingOptions } from './callbacks/early-stopping.js';
 export type { FitParticipant } from './callbacks/fit.js';
 export type { Logs } from './callbacks/logs.js';
+export { ManagerCallback, type ManagerCallbackOptions } from './callbacks/manager-callback.js';
 export { ModelCheckpoint, type ModelCheckpointOptions } from './callbacks/model-checkpoint.js';
 export type { MonitorOptions } from './callbacks/monitored.js';
+export { PeriodicCheckpoint, type PeriodicCheckpointOptions } from './callbacks/periodic-checkpoint.js';
 export { ReduceLROnPlateau, type ReduceLROnPlateauOptions } from './callbacks/reduce-lr-on-plateau.js';
 export type { SavedState, SavingOptions } from './callbacks/saving-options.js';
 export { isStateful, type StatefulCallback } from './callbacks/stateful.js';
+export { TerminateOnNaN, type TerminateOnNaNOptions } from './callbacks/terminate-on-nan.js';
+export { TrainingState, type TrainingStateOptions } from './callbacks/training-state.js';
+export { TriggeredCheckpoint } from './callbacks/triggered-checkpoint.js';
 export type { Hold } from './capture-tensor.js';
 export type { Tf } from './engine.js';
 export { type CustomClass, type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js';

@@ -63,7 +63,7 @@ const WHO = 'ModelCheckpoint';
  */
 export class ModelCheckpoint extends FitCallback implements StatefulCallback {
   readonly stateName: string;
-  override readonly order: 0 | 1;
+  override readonly order: 0 | 2;
   private readonly monitor: Monitor;
   private readonly options: ModelCheckpointOptions;
   private readonly verbose: boolean;
@@ -85,7 +85,7 @@ export class ModelCheckpoint extends FitCallback implements StatefulCallback {
     this.monitor = toMonitor(WHO, options, { threshold });
     this.verbose = toVerbose(WHO, options.verbose);
     this.target = filepath === undefined ? undefined : parseFilepath(WHO, filepath, directory, saveWeightsOnly);
-    this.order = options.trainingState === undefined ? 0 : 1;
+    this.order = options.trainingState === undefined ? 0 : 2;
     this.stateName = `${WHO}:${filepath ?? directory ?? options.manager?.directory ?? ''}:${this.monitor.metric}`;
     const isFixed = this.target?.template.isFixed ?? false;
     // Without saveBestOnly the metric is nothing that anybody has asked for.
