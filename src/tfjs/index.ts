@@ -8,6 +8,7 @@ export { ModelCheckpoint, type ModelCheckpointOptions } from './callbacks/model-
 export type { MonitorOptions } from './callbacks/monitored.js';
 export { PeriodicCheckpoint, type PeriodicCheckpointOptions } from './callbacks/periodic-checkpoint.js';
 export { ReduceLROnPlateau, type ReduceLROnPlateauOptions } from './callbacks/reduce-lr-on-plateau.js';
+export { SavingCallback } from './callbacks/saving-callback.js';
 export type { SavedState, SavingOptions } from './callbacks/saving-options.js';
 export { isStateful, type StatefulCallback } from './callbacks/stateful.js';
 export { TerminateOnNaN, type TerminateOnNaNOptions } from './callbacks/terminate-on-nan.js';

@@ -5,11 +5,10 @@ import type { CheckpointManager } from '../../manager/manager.js';
 import { assertKnown, count, oneOf } from '../../manager/options.js';
 import type { Monitor } from '../../policy/best.js';
 import { keep } from '../../policy/keep.js';
-import { FitCallback } from './callback.js';
-import { Destination } from './destination.js';
 import { namesOf } from './filepath.js';
 import { type Logs, metricNamed, readLogs, withNames } from './logs.js';
 import { beats, type MonitorOptions, toMonitor } from './monitored.js';
+import { SavingCallback } from './saving-callback.js';
 import { checkSavingOptions, SAVING_KEYS, type SavingOptions } from './saving-options.js';
 
 /** Options of {@link BestNCheckpoints}. */
@@ -39,47 +38,40 @@ const WHO = 'BestNCheckpoints';
  *
  * Throws `ERR_UNKNOWN_OPTION`, `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TEMPLATE`, `ERR_INVALID_NAME`. A save that fails rejects the fit.
  */
-export class BestNCheckpoints extends FitCallback {
-  override readonly order: 0 | 2;
+export class BestNCheckpoints extends SavingCallback {
   private readonly n: number;
   private readonly monitor: Monitor;
   private readonly owns: RegExp | undefined;
-  private readonly destination: Destination;
   /** Values of the best, the best first. */
   private values: number[] = [];
 
   constructor(options: BestNCheckpointsOptions) {
     const monitor = checkOptions(options);
-    super(WHO, options.model);
     const { n, directory, name, saveWeightsOnly = false } = options;
-    this.n = n;
-    this.monitor = monitor;
-    this.order = options.trainingState === undefined ? 0 : 2;
     const watched = { monitor: monitor.metric, mode: monitor.mode };
-    this.owns = name === undefined ? undefined : namesOf(parseNameTemplate(name));
-    this.destination = new Destination(
+    const owns = name === undefined ? undefined : namesOf(parseNameTemplate(name));
+    super(
       {
         who: WHO,
         directory,
         open: { ...watched, ...(name === undefined ? {} : { name }), contents: saveWeightsOnly ? 'weights' : 'full' },
-        wish: { rules: [keep.best(n, watched)], owns: this.owns },
+        wish: { rules: [keep.best(n, watched)], owns },
         weightsOnly: saveWeightsOnly,
         shares: true,
       },
       options,
     );
+    this.n = n;
+    this.monitor = monitor;
+    this.owns = owns;
   }
 
-  protected override async trainBegin(): Promise<void> {
-    await this.learn(await this.destination.open());
-  }
-
-  protected override async batchEnd(): Promise<void> {
-    this.destination.throwFailure();
+  protected override async trainBegin(resumed: boolean): Promise<void> {
+    await super.trainBegin(resumed);
+    await this.learn(await this.manager());
   }
 
   protected override async epochEnd(epoch: number, logs: Logs): Promise<void> {
-    this.destination.throwFailure();
     const { metric } = this.monitor;
     const metrics = withNames(await readLogs(logs), [metric]);
     const value = metricNamed(metrics, metric);
@@ -87,15 +79,7 @@ export class BestNCheckpoints extends FitCallback {
       this.warn(`The metric ${metric} is not available, skipping. Available are: ${Object.keys(metrics).join(', ')}.`);
       return;
     }
-    if (this.enter(value)) await this.destination.save(this.model, { step: this.step, epoch: epoch + 1, metrics });
-  }
-
-  protected override async trainEnd(): Promise<void> {
-    await this.destination.finish();
-  }
-
-  protected override async fitFailed(): Promise<void> {
-    await this.destination.finish();
+    if (this.enter(value)) await this.save({ step: this.step, epoch: epoch + 1, metrics });
   }
 
   private async learn(manager: CheckpointManager): Promise<void> {

@@ -101,9 +101,10 @@ export class TrainingState extends FitCallback implements SavedState {
     if (fields.get('version') !== VERSION) throw fields.refuse(`has the version ${String(fields.get('version'))}`);
     const place = { epoch: fields.count('epoch'), batch: fields.count('batch'), step: fields.count('step') };
     const done = toNumbers(fields.get('epochs'));
-    const history = Object.entries(toRecord(fields.get('history')) ?? {}).map(([name, values]) => [name, toNumbers(values)] as const);
+    const lists = toRecord(fields.get('history'));
+    const history = Object.entries(lists ?? {}).map(([name, values]) => [name, toNumbers(values)] as const);
     const states = toRecord(fields.get('callbacks'));
-    if (done === undefined || states === undefined || history.some(([, values]) => values === undefined))
+    if (done === undefined || states === undefined || lists === undefined || history.some(([, values]) => values === undefined))
       throw fields.refuse('has no epochs, history and callbacks');
     this.waiting = new Map(Object.entries(states));
     this.place = place;
