@@ -42,12 +42,13 @@ export async function fitScript(
   model: tensorflow.LayersModel,
   script: Readonly<Record<string, readonly number[]>>,
   callbacks: object | readonly object[],
+  initialEpoch = 0,
 ): Promise<tensorflow.History> {
   const { x, y } = makeData(tf, ROWS);
   const epochs = Math.max(...Object.values(script).map((values) => values.length));
   const all = [scripted(script), ...(Array.isArray(callbacks) ? callbacks : [callbacks])] as tensorflow.CustomCallbackArgs[];
   try {
-    return await model.fit(x, y, { verbose: 0, batchSize: 8, epochs, callbacks: all });
+    return await model.fit(x, y, { verbose: 0, batchSize: 8, epochs, initialEpoch, callbacks: all });
   } finally {
     tf.dispose([x, y]);
   }

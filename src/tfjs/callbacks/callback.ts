@@ -15,7 +15,7 @@ const EVENTS = ['onTrainBegin', 'onTrainEnd', 'onEpochBegin', 'onEpochEnd', 'onB
  */
 export abstract class FitCallback implements FitParticipant {
   readonly isHoldfastCallback = true;
-  readonly order: -1 | 0 | 1 = 0;
+  readonly order: 0 | 1 | 2 = 0;
   validationData: Tensor | Tensor[] = [];
   params: FitParams = {};
   /** As the caller knows it; unknown where `fit` could not be wrapped. */
@@ -44,6 +44,10 @@ export abstract class FitCallback implements FitParticipant {
   beginFit(model: LayersModel, _callbacks: readonly unknown[]): void {
     if (this.fitted !== undefined) {
       throw new HoldfastError('ERR_INVALID_ARGUMENT', `This ${this.who} is in another fit that goes on. Make one for each.`);
+    }
+    const { given } = this;
+    if (given !== undefined && given !== model && insideOf(given) !== model && insideOf(model) !== given) {
+      throw new HoldfastError('ERR_INVALID_ARGUMENT', `This ${this.who} was made for another model than the one that is trained.`);
     }
     this.fitted = model;
   }
@@ -141,4 +145,9 @@ export abstract class FitCallback implements FitParticipant {
     this.said.add(message);
     process.emitWarning(`${this.who}: ${message}`, 'HoldfastWarning');
   }
+}
+
+/** The model that a Sequential trains. */
+function insideOf(model: LayersModel): unknown {
+  return (model as unknown as { model?: unknown }).model;
 }

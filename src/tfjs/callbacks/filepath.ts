@@ -45,7 +45,7 @@ export function parseFilepath(who: string, filepath: unknown, base: string | und
   // The directory has a link of that name itself, and it points at the best, or the latest, of all.
   const name = LINKS.includes(given) ? `${given}_model` : given;
   const template = parseNameTemplate(name);
-  const result = { directory, template, owns: namesOf(name, template.isFixed) };
+  const result = { directory, template, owns: namesOf(template) };
   if (ending !== undefined) sayOnce(who, ending, `${filepath} becomes ${path.join(directory, name)}`);
   else if (name !== given)
     sayOnce(who, given, `${filepath} becomes ${path.join(directory, name)}, since ${given} is what holdfast itself points at one`);
@@ -61,8 +61,9 @@ function sayOnce(who: string, what: string, message: string): void {
   );
 }
 
-function namesOf(name: string, isFixed: boolean): RegExp {
-  const pieces = name
+/** The names that the checkpoints of a template can have; one that is taken gets a suffix. */
+export function namesOf({ text, isFixed }: NameTemplate): RegExp {
+  const pieces = text
     .replaceAll(/\{\{/g, '\u0001')
     .replaceAll(/\}\}/g, '\u0002')
     .split(/\{[^}]*\}/);

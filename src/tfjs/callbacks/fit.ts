@@ -10,8 +10,8 @@ import type { LayersModel } from '@tensorflow/tfjs';
 /** A callback that takes part. Copies of this library know each other's by `isHoldfastCallback`. */
 export interface FitParticipant {
   readonly isHoldfastCallback: true;
-  /** Where it stands among the others, whatever the list says: −1 before them, 0 as in the list, 1 behind them. */
-  readonly order: -1 | 0 | 1;
+  /** 0: it is called where it stands in the list. What saves the state of others is called behind them: 1 for what collects it, 2 for what saves it. */
+  readonly order: 0 | 1 | 2;
   /** A fit of `model`, as the caller knows it, is about to begin; `callbacks` are all of its callbacks. */
   beginFit(model: LayersModel, callbacks: readonly unknown[]): void;
   /** It is over. Where it failed, nobody has called `onTrainEnd`. Never rejects. */

@@ -8,12 +8,12 @@ import type { CheckpointManager } from '../../manager/manager.js';
 import { assertKnown, count, oneOf } from '../../manager/options.js';
 import { findBest, type Monitor, metricOf } from '../../policy/best.js';
 import { checkRules } from '../../policy/keep.js';
-import { FitCallback } from './callback.js';
-import { Destination } from './destination.js';
+import type { DestinationSettings } from './destination.js';
 import { type Filepath, parseFilepath } from './filepath.js';
 import { type Logs, type Metrics, metricNamed, readLogs, withNames } from './logs.js';
 import { beats, type MonitorOptions, toMonitor, toVerbose } from './monitored.js';
 import { KEEP_ALL } from './retention.js';
+import { SavingCallback } from './saving-callback.js';
 import { checkSavingOptions, SAVING_KEYS, type SavingOptions } from './saving-options.js';
 import { StateFields, toJson } from './state-fields.js';
 import type { StatefulCallback } from './stateful.js';
@@ -61,14 +61,12 @@ const WHO = 'ModelCheckpoint';
  *
  * Throws `ERR_UNKNOWN_OPTION`, `ERR_INVALID_ARGUMENT`, `ERR_INVALID_TEMPLATE`, `ERR_INVALID_NAME`.
  */
-export class ModelCheckpoint extends FitCallback implements StatefulCallback {
+export class ModelCheckpoint extends SavingCallback implements StatefulCallback {
   readonly stateName: string;
-  override readonly order: 0 | 1;
   private readonly monitor: Monitor;
   private readonly options: ModelCheckpointOptions;
   private readonly verbose: boolean;
   private readonly target: Filepath | undefined;
-  private readonly destination: Destination;
   private bestSoFar: number | undefined;
   private currentEpoch = 0;
   private batchesSinceSave = 0;
@@ -79,36 +77,15 @@ export class ModelCheckpoint extends FitCallback implements StatefulCallback {
   constructor(filepathOrOptions: string | ModelCheckpointOptions, more: ModelCheckpointOptions = {}) {
     const isPath = typeof filepathOrOptions === 'string';
     const options = checkOptions(isPath ? more : filepathOrOptions, isPath ? filepathOrOptions : undefined);
-    super(WHO, options.model);
-    const { filepath, directory, saveWeightsOnly = false, saveBestOnly = false, initialValueThreshold: threshold } = options;
+    const { filepath, directory, manager, saveWeightsOnly = false } = options;
+    const target = filepath === undefined ? undefined : parseFilepath(WHO, filepath, directory, saveWeightsOnly);
+    const monitor = toMonitor(WHO, options, { threshold: options.initialValueThreshold });
+    super(settingsOf(options, target, monitor), options);
     this.options = options;
-    this.monitor = toMonitor(WHO, options, { threshold });
+    this.monitor = monitor;
+    this.target = target;
     this.verbose = toVerbose(WHO, options.verbose);
-    this.target = filepath === undefined ? undefined : parseFilepath(WHO, filepath, directory, saveWeightsOnly);
-    this.order = options.trainingState === undefined ? 0 : 1;
-    this.stateName = `${WHO}:${filepath ?? directory ?? options.manager?.directory ?? ''}:${this.monitor.metric}`;
-    const isFixed = this.target?.template.isFixed ?? false;
-    // Without saveBestOnly the metric is nothing that anybody has asked for.
-    const watched = saveBestOnly || options.monitor !== undefined ? { monitor: this.monitor.metric, mode: this.monitor.mode } : {};
-    this.destination = new Destination(
-      {
-        who: WHO,
-        directory: this.target?.directory ?? directory,
-        open: {
-          ...(this.target === undefined ? {} : { name: this.target.template.text }),
-          ...(watched.monitor === undefined || threshold === undefined ? watched : { ...watched, initialValueThreshold: threshold }),
-          contents: saveWeightsOnly ? 'weights' : 'full',
-        },
-        wish: {
-          // Keras overwrites a file. A link keeps what it points at, so that nothing else is left of that name.
-          rules: options.keep !== undefined ? checkRules(WHO, options.keep) : isFixed ? [] : KEEP_ALL,
-          owns: this.target?.owns,
-        },
-        weightsOnly: saveWeightsOnly,
-        shares: true,
-      },
-      options,
-    );
+    this.stateName = `${WHO}:${filepath ?? directory ?? manager?.directory ?? ''}:${monitor.metric}`;
   }
 
   /** The best value so far; undefined where there is none. */
@@ -128,10 +105,9 @@ export class ModelCheckpoint extends FitCallback implements StatefulCallback {
     this.markResumed();
   }
 
-  protected override async trainBegin(): Promise<void> {
-    this.model;
-    const manager = await this.destination.open();
-    if (this.options.saveBestOnly === true) await this.learnBest(manager);
+  protected override async trainBegin(resumed: boolean): Promise<void> {
+    await super.trainBegin(resumed);
+    if (this.options.saveBestOnly === true) await this.learnBest(await this.manager());
   }
 
   protected override async epochBegin(epoch: number): Promise<void> {
@@ -139,22 +115,12 @@ export class ModelCheckpoint extends FitCallback implements StatefulCallback {
   }
 
   protected override async batchEnd(batch: number, logs: Logs): Promise<void> {
-    this.destination.throwFailure();
-    if (this.isDue(batch)) await this.save(this.currentEpoch, { step: this.step, epoch: this.currentEpoch }, { batch: batch + 1 }, logs);
+    if (this.isDue(batch)) await this.look(this.currentEpoch, { step: this.step, epoch: this.currentEpoch }, { batch: batch + 1 }, logs);
   }
 
   protected override async epochEnd(epoch: number, logs: Logs): Promise<void> {
-    this.destination.throwFailure();
     const { saveFreq = 'epoch' } = this.options;
-    if (saveFreq === 'epoch') await this.save(epoch, { step: this.step, epoch: epoch + 1 }, {}, logs);
-  }
-
-  protected override async trainEnd(): Promise<void> {
-    await this.destination.finish();
-  }
-
-  protected override async fitFailed(): Promise<void> {
-    await this.destination.finish();
+    if (saveFreq === 'epoch') await this.look(epoch, { step: this.step, epoch: epoch + 1 }, {}, logs);
   }
 
   /** What earlier processes have saved under these names has to be beaten, too. */
@@ -180,12 +146,12 @@ export class ModelCheckpoint extends FitCallback implements StatefulCallback {
     return true;
   }
 
-  private async save(epoch: number, place: { step: number; epoch: number }, batch: { batch?: number }, logs: Logs): Promise<void> {
+  private async look(epoch: number, place: { step: number; epoch: number }, batch: { batch?: number }, logs: Logs): Promise<void> {
     const { metric } = this.monitor;
     const metrics = withNames(await readLogs(logs), [metric, ...(this.target?.template.fields ?? [])]);
     const naming = { epoch: epoch + 1, ...batch };
     if (!this.shouldSave(epoch, metrics, this.shownName({ ...place, ...naming, metrics }))) return;
-    await this.destination.save(this.model, { ...place, metrics, ...(this.target === undefined ? {} : { naming }) });
+    await this.save({ ...place, metrics, ...(this.target === undefined ? {} : { naming }) });
   }
 
   private shouldSave(epoch: number, metrics: Metrics, name: string): boolean {
@@ -219,6 +185,30 @@ export class ModelCheckpoint extends FitCallback implements StatefulCallback {
     if (target === undefined) return options.directory ?? (options.manager as CheckpointManager).directory;
     return path.join(target.directory, (target.template as NameTemplate).format(values));
   }
+}
+
+function settingsOf(options: ModelCheckpointOptions, target: Filepath | undefined, { metric, mode }: Monitor): DestinationSettings {
+  const { directory, saveBestOnly = false, saveWeightsOnly = false, initialValueThreshold } = options;
+  // Without saveBestOnly the metric is nothing that anybody has asked for.
+  const isWatched = saveBestOnly || options.monitor !== undefined;
+  const isFixed = target?.template.isFixed ?? false;
+  return {
+    who: WHO,
+    directory: target?.directory ?? directory,
+    open: {
+      ...(target === undefined ? {} : { name: target.template.text }),
+      ...(isWatched ? { monitor: metric, mode } : {}),
+      ...(isWatched && initialValueThreshold !== undefined ? { initialValueThreshold } : {}),
+      contents: saveWeightsOnly ? 'weights' : 'full',
+    },
+    wish: {
+      // Keras overwrites a file. A link keeps what it points at, so that nothing else is left of that name.
+      rules: options.keep !== undefined ? checkRules(WHO, options.keep) : isFixed ? [] : KEEP_ALL,
+      owns: target?.owns,
+    },
+    weightsOnly: saveWeightsOnly,
+    shares: true,
+  };
 }
 
 const FIVE_PLACES = parseNumberSpec('.5f', 'float', (why) => {

@@ -5,7 +5,7 @@ import { askRule, type RetentionRule } from '../../policy/retention.js';
 /** What one callback wants. */
 export interface Wish {
   readonly rules: readonly RetentionRule[];
-  /** Names of the checkpoints that the rules are about; undefined: all. */
+  /** Names of the checkpoints that the rules are about; undefined: all but those that are another wish's by their names. */
   readonly owns: RegExp | undefined;
 }
 
@@ -31,13 +31,14 @@ export function ruleOf(wish: Wish, directory: () => string | undefined): Retenti
     description: wish.rules.map(({ description }) => description).join(', '),
     keeps: (entries, context) => {
       const all = [...(wishes.get(directory() ?? '') ?? [wish])];
+      const named = all.flatMap(({ owns }) => (owns === undefined ? [] : [owns]));
       const wanted = new Set(
         all.flatMap(({ rules, owns }) => {
-          const own = owns === undefined ? entries : entries.filter(({ name }) => owns.test(name));
+          const own = entries.filter(({ name }) => (owns === undefined ? !named.some((each) => each.test(name)) : owns.test(name)));
           return rules.flatMap((rule) => askRule(rule, own, context));
         }),
       );
-      return entries.filter((entry) => wanted.has(entry) || all.every(({ owns }) => owns !== undefined && !owns.test(entry.name)));
+      return entries.filter((entry) => wanted.has(entry) || (named.length === all.length && !named.some((each) => each.test(entry.name))));
     },
   };
 }
