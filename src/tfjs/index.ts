@@ -23,6 +23,7 @@ export { type PreflightOptions, type PreflightReport, preflight } from './prefli
 export type { PreflightError, PreflightProblem, PreflightWarning } from './preflight/problem.js';
 export { type RestoredModel, type RestoreModelOptions, restoreModel } from './restore-model.js';
 export { type RestoredVariables, type RestoreVariablesOptions, restoreVariables } from './restore-variables.js';
+export { BackupAndRestore, type BackupAndRestoreOptions } from './resume/backup-and-restore.js';
 export { installRandom, type RunRandom } from './resume/random.js';
 export { type ResumableOptions, resumable } from './resume/resumable.js';
 export type { FitData, ResumableRun } from './resume/run.js';

@@ -38,7 +38,7 @@ export async function trainCase({ tf, holdfast: { installRandom, resumable }, na
       if (kill !== undefined && kill.at === 'epoch' && step > kill.step) process.kill(process.pid, 'SIGKILL');
     },
   };
-  const history = await fit(tf, run, name, { epochs: EPOCHS, verbose: 0, callbacks });
+  const history = await fitCase(tf, run, name, { epochs: EPOCHS, verbose: 0, callbacks });
   const outcome = { resumedAt, steps: run.steps, history: history.history, epochs: history.epoch, ...stateOf(model) };
   await run.close();
   random.uninstall();
@@ -46,7 +46,7 @@ export async function trainCase({ tf, holdfast: { installRandom, resumable }, na
   return { ...outcome, losses };
 }
 
-async function fit(tf, run, name, args) {
+async function fitCase(tf, run, name, args) {
   const { x, y, shape, size, classes } = makeSamples(name, SAMPLES + 6);
   const tensors = [tf.tensor(x, [SAMPLES + 6, ...shape]), tf.tensor(y, [SAMPLES + 6, classes])];
   const parts = tensors.flatMap((tensor) => tf.split(tensor, [SAMPLES, 6]));

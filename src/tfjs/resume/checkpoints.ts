@@ -29,6 +29,8 @@ export interface CheckpointsOptions {
   readonly async: boolean;
   readonly whenBusy: WhenBusy | undefined;
   readonly config: Json | undefined;
+  /** Whether the end of a fit is saved, too. */
+  readonly savesEnd: boolean;
 }
 
 /** Saves the model with what its run goes on from. */
@@ -50,7 +52,8 @@ export class Checkpoints {
 
   /** Resolves when it is durable. */
   async afterFit(moment: Moment): Promise<void> {
-    const { manager, model, config } = this.options;
+    const { manager, model, config, savesEnd } = this.options;
+    if (!savesEnd) return;
     await saveModel(manager, model, { ...called(moment), config });
   }
 

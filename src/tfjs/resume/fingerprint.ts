@@ -7,15 +7,22 @@ const MOST_BYTES = 1024 * 1024;
 
 /** CRC32C of tensors, each with its shape; undefined where the backend cannot read them at once. */
 export function fingerprintOf(tensors: readonly Tensor[]): string | undefined {
+  let crc = 0;
+  for (const tensor of tensors) {
+    const bytes = bytesOf(tensor);
+    if (bytes === undefined) return undefined;
+    crc = crc32c(bytes, crc32c(Buffer.from(`${tensor.dtype} ${tensor.shape}`), crc));
+  }
+  return crcHex(crc);
+}
+
+function bytesOf(tensor: Tensor): Uint8Array | undefined {
+  let data: ArrayBufferView | readonly string[];
   try {
-    return crcHex(tensors.reduce((crc, tensor) => crc32c(bytesOf(tensor), crc32c(Buffer.from(`${tensor.dtype} ${tensor.shape}`), crc)), 0));
+    data = tensor.dataSync();
   } catch {
     return undefined;
   }
-}
-
-function bytesOf(tensor: Tensor): Uint8Array {
-  const data: ArrayBufferView | readonly string[] = tensor.dataSync();
   if (!ArrayBuffer.isView(data)) return Buffer.from(JSON.stringify(data));
   return new Uint8Array(data.buffer, data.byteOffset, Math.min(data.byteLength, MOST_BYTES));
 }

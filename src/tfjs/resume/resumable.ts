@@ -61,7 +61,17 @@ export async function resumable(model: LayersModel, options: ResumableOptions): 
   const release = async () => (options.manager === undefined ? manager.close() : manager.flush());
   try {
     const stock = model as unknown as StockFit;
-    return await ResumableRun.open(model, { manager, frequency, async: isAsync ?? true, whenBusy, config, seed, stock, release });
+    return await ResumableRun.open(model, {
+      manager,
+      frequency,
+      async: isAsync ?? true,
+      whenBusy,
+      config,
+      savesEnd: true,
+      seed,
+      stock,
+      release,
+    });
   } catch (error) {
     if (options.manager === undefined) await manager.close();
     throw error;

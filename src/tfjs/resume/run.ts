@@ -1,7 +1,8 @@
 /** A run of one or more fits that can be interrupted anywhere: what `resumable` gives. */
 import { randomUUID } from 'node:crypto';
 import type { History, LayersModel, ModelFitArgs, ModelFitDatasetArgs, Optimizer, TensorContainer } from '@tensorflow/tfjs';
-import { HoldfastError } from '../../errors.js';
+import { HoldfastError, isHoldfastError } from '../../errors.js';
+import type { Restored } from '../../manager/restore.js';
 import { restoreFor } from '../choose-checkpoint.js';
 import { applyRestored, type RestoredModel } from '../restore-model.js';
 import { Checkpoints, type CheckpointsOptions } from './checkpoints.js';
@@ -11,7 +12,7 @@ import { historyOf } from './history.js';
 import { type DatasetFactory, type DatasetLike, Pipeline, replayedValidation } from './pipeline.js';
 import { decodeRecord, type RunRecord, type SavedHistory } from './position.js';
 import { InstalledRandom, installedRandom, type RunRandom } from './random.js';
-import { type StartFit, TrackedFit, warnOfOtherData } from './tracked-fit.js';
+import { type StartFit, TrackedFit, type TrackedFitOptions, warnOfOtherData } from './tracked-fit.js';
 import { warn, warnOfInexact } from './warnings.js';
 
 /** The stock methods, of a model that may have others in their place. */
@@ -38,6 +39,7 @@ export class ResumableRun {
   private histories: SavedHistory[];
   private isTraining = false;
   private failed = false;
+  private current: TrackedFit | undefined;
   private readonly checkpoints: Checkpoints;
   /** The optimizer that was restored. */
   private optimizer: Optimizer | undefined;
@@ -55,16 +57,14 @@ export class ResumableRun {
     this.checkpoints = new Checkpoints({ ...options, model });
     this.step = restored?.step ?? 0;
     this.histories = [...(record?.run.histories ?? [])];
-    this.optimizer = record?.position.fit === 1 ? model.optimizer : undefined;
+    this.optimizer = restored?.optimizerRestored === true ? model.optimizer : undefined;
   }
 
   static async open(model: LayersModel, options: RunOptions): Promise<ResumableRun> {
     const { manager, seed } = options;
     const read = await restoreFor(manager, 'latest', {}, true);
     const record = read === null ? undefined : decodeRecord(read, read.info.name);
-    // A later fit may be compiled otherwise; its optimizer is restored when it begins.
-    const includeOptimizer = record !== undefined && record.position.fit > 1 ? { includeOptimizer: false } : {};
-    const restored = read === null ? null : applyRestored(model, read, includeOptimizer);
+    const restored = read === null ? null : restoreAtOnce(model, read);
     const adopted = seed === undefined ? installedRandom() : undefined;
     const random = adopted ?? InstalledRandom.install(seed ?? record?.seed ?? randomUUID());
     if (record !== undefined) {
@@ -83,7 +83,7 @@ export class ResumableRun {
 
   /** Batches trained so far, over all fits. */
   get steps(): number {
-    return this.step;
+    return this.current?.step ?? this.step;
   }
 
   /**
@@ -154,19 +154,31 @@ export class ResumableRun {
     prepare: (fit: TrackedFit, number: number, from: RunRecord | undefined) => Promise<StartFit>,
   ): Promise<History> {
     this.assertReady();
-    const number = this.calls + 1;
-    const last = this.record?.position;
-    const finished = await this.historyIfOver(number, facts, epochs);
-    if (finished !== undefined) return finished;
-    const from = last?.fit === number ? this.record : undefined;
     this.isTraining = true;
-    this.calls = number;
     try {
-      warnOfInexact(this.model);
-      const { model, checkpoints, seed, step, installed: random } = this;
-      const earlier = this.histories.slice(0, number - 1);
-      const given = toCallbacks(callbacks);
-      const fit = new TrackedFit({ model, number, facts, epochs, callbacks: given, random, seed, step, earlier, from, checkpoints });
+      const number = this.calls + 1;
+      const finished = await this.historyIfOver(number, facts, epochs);
+      if (finished !== undefined) return finished;
+      this.calls = number;
+      return await this.go(number, { facts, epochs, callbacks: toCallbacks(callbacks) }, prepare);
+    } finally {
+      this.isTraining = false;
+      this.current = undefined;
+    }
+  }
+
+  private async go(
+    number: number,
+    given: Pick<TrackedFitOptions, 'facts' | 'epochs' | 'callbacks'>,
+    prepare: (fit: TrackedFit, number: number, from: RunRecord | undefined) => Promise<StartFit>,
+  ): Promise<History> {
+    const { model, checkpoints, seed, step, installed: random, record } = this;
+    const from = record?.position.fit === number ? record : undefined;
+    const earlier = this.histories.slice(0, number - 1);
+    try {
+      warnOfInexact(model);
+      const fit = new TrackedFit({ ...given, model, number, random, seed, step, earlier, from, checkpoints });
+      this.current = fit;
       const history = await fit.run(await prepare(fit, number, from));
       this.step = fit.step;
       this.histories = [...earlier, fit.saved];
@@ -174,8 +186,6 @@ export class ResumableRun {
     } catch (error) {
       this.failed = true;
       throw error;
-    } finally {
-      this.isTraining = false;
     }
   }
 
@@ -216,6 +226,16 @@ export class ResumableRun {
     const read = await restoreFor(this.options.manager, restored.info.path, {}, true);
     if (read !== null) applyRestored(model, read, {});
     this.optimizer = model.optimizer;
+  }
+}
+
+/** What the optimizer of a fit does not fit yet: the model may be compiled for it later. It is restored, or refused, when the fit begins. */
+function restoreAtOnce(model: LayersModel, read: Restored): RestoredModel {
+  try {
+    return applyRestored(model, read, {});
+  } catch (error) {
+    if (!isHoldfastError(error, 'ERR_MODEL_MISMATCH')) throw error;
+    return applyRestored(model, read, { includeOptimizer: false });
   }
 }
 

@@ -9,7 +9,7 @@ import type { Json } from '../../format/state.js';
 import type { StatefulCallback } from '../callbacks/stateful.js';
 import type { Checkpoints, Moment } from './checkpoints.js';
 import type { FitFacts } from './facts.js';
-import { fingerprintOf } from './fingerprint.js';
+import { fingerprintOf, tensorsIn } from './fingerprint.js';
 import { type CallbackHooks, type Gatekeeper, gate, type Logs, statefulOf } from './gates.js';
 import { HistoryRecord } from './history.js';
 import { drawsFor, orderFrom, packState, unpackState } from './order.js';
@@ -281,7 +281,8 @@ export class TrackedFit implements Gatekeeper {
   }
 
   private lookAt(data: readonly Tensor[]): void {
-    const crc = fingerprintOf(data);
+    // Where there are no sample weights, there is null.
+    const crc = fingerprintOf(tensorsIn(data));
     if (crc === undefined) return;
     const { epoch } = this;
     if (this.isResumedEpoch && this.fingerprint?.epoch === epoch && this.fingerprint.crc !== crc) warnOfOtherData(epoch);

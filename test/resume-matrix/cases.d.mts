@@ -1,0 +1,2 @@
+export const NAMES: readonly string[];
+export const PAIRWISE: readonly string[];
