@@ -97,6 +97,13 @@ async function readEntries(zip: ZipFile, target: string): Promise<ReadonlyMap<st
       const name = getFileNameLowLevel(entry.generalPurposeBitFlag, entry.fileNameRaw, entry.extraFields, true);
       if (entries.has(name))
         throw new HoldfastError('ERR_FORMAT', `${target} holds two files named ${JSON.stringify(name)}.`, { path: target });
+      // The name stands there twice, and no checksum covers it: with another one an array would seem to be none.
+      const { fileName } = await zip.readLocalFileHeaderPromise(entry);
+      if (!fileName.equals(entry.fileNameRaw)) {
+        throw new HoldfastError('ERR_FORMAT', `${target} names ${JSON.stringify(name)} otherwise in another place: it is damaged.`, {
+          path: target,
+        });
+      }
       entries.set(name, entry);
     }
   } catch (error) {

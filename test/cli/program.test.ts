@@ -6,7 +6,7 @@ import { VERSION } from '../../src/index.js';
 import { saveAll } from './checkpoints.js';
 import { holdfast, holdfastError, MAIN } from './command.js';
 
-const COMMANDS = ['ls', 'inspect', 'verify', 'diff', 'prune', 'repair', 'doctor'];
+const COMMANDS = ['ls', 'inspect', 'verify', 'diff', 'prune', 'repair', 'convert', 'doctor'];
 
 describe('help', () => {
   test.each([[], ...COMMANDS.map((name) => [name])])('of "%s" has examples and ends with 0', async (...names) => {

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { CheckpointManager, type Dtype } from '../../src/index.js';
 import { freshDirectory } from '../helpers/directory.js';
-import { random32 } from '../helpers/random.js';
+import { randomBytes } from '../helpers/random.js';
 import type { Tf } from '../helpers/tfjs.js';
 
 /** A tensor as tests compare them. */
@@ -23,10 +23,9 @@ export const BYTE_DTYPES: Readonly<Partial<Record<Dtype, number>>> = {
 
 /** A tensor of random bytes: every bit pattern must come through. */
 export function randomTensor(dtype: Dtype, shape: readonly number[], seed: number): Stored {
-  const next = random32(seed);
   const length = shape.reduce((product, size) => product * size, 1) * (BYTE_DTYPES[dtype] as number);
-  const bytes = Buffer.from({ length, [Symbol.iterator]: undefined } as ArrayLike<number>);
-  for (let i = 0; i < length; i++) bytes[i] = dtype === 'BOOL' ? next() % 2 : next() % 256;
+  const bytes = Buffer.from(randomBytes(length, seed));
+  if (dtype === 'BOOL') for (const [i, byte] of bytes.entries()) bytes[i] = byte % 2;
   return { dtype, shape, bytes };
 }
 
