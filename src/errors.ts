@@ -58,6 +58,7 @@ export const ERROR_CODES = {
   ERR_HEADER_MISMATCH: 'a safetensors header and the manifest list different tensors',
   ERR_MODEL: 'a TensorFlow.js model cannot be saved or restored as asked',
   ERR_MODEL_MISMATCH: "a checkpoint's tensors do not fit the model they are restored into",
+  ERR_RUN_MISMATCH: 'a run is resumed with other data or settings than it was interrupted with',
   ERR_RANDOM: 'Math.random is not the generator that the run had put into its place',
   ERR_EXISTS: 'something is already where the result should go',
   ERR_FORMAT: 'a file of another format, such as .npz or model.json, is damaged or breaks the rules of its format',

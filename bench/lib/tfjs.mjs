@@ -73,3 +73,19 @@ export function bytesOf(tensors) {
 export function largestOf(tensors) {
   return tensors.reduce((largest, tensor) => (tensor.size > largest.size ? tensor : largest));
 }
+
+/** A small image classifier, for images of 32 x 32 in colour: convolutions of `width` and twice as many channels, compiled with Adam. */
+export function convolutionalModel(tf, width) {
+  const convolution = (filters, more = {}) => tf.layers.conv2d({ filters, kernelSize: 3, padding: 'same', activation: 'relu', ...more });
+  const pool = () => tf.layers.maxPooling2d({ poolSize: 2 });
+  const model = tf.sequential({
+    layers: [
+      ...[convolution(width, { inputShape: [32, 32, 3] }), convolution(width), pool()],
+      ...[convolution(2 * width), convolution(2 * width), pool(), tf.layers.flatten()],
+      tf.layers.dense({ units: 16 * width, activation: 'relu' }),
+      tf.layers.dense({ units: 10, activation: 'softmax' }),
+    ],
+  });
+  model.compile({ optimizer: tf.train.adam(1e-4), loss: 'categoricalCrossentropy' });
+  return model;
+}

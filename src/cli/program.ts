@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../version.js';
 import type { CommandContext } from './command.js';
 import { registerBench } from './commands/bench.js';
+import { registerConvert } from './commands/convert.js';
 import { registerDiff } from './commands/diff.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerInspect } from './commands/inspect.js';
@@ -15,7 +16,10 @@ import { listenForInterrupt } from './interrupt.js';
 import { guardStreams } from './output.js';
 
 /** One per subcommand, in the order of the help. The modules are small: what does the work is loaded when it is wanted. */
-const COMMANDS = [registerLs, registerInspect, registerVerify, registerDiff, registerPrune, registerRepair, registerBench, registerDoctor];
+const COMMANDS = [
+  ...[registerLs, registerInspect, registerVerify, registerDiff],
+  ...[registerPrune, registerRepair, registerConvert, registerBench, registerDoctor],
+];
 
 const HELP = `
 Examples:
@@ -27,6 +31,8 @@ Examples:
                                          what would go by that rule
   $ holdfast repair checkpoints --dry-run
                                          what is to be mended there
+  $ holdfast convert checkpoints model.npz
+                                         the newest good one for NumPy
   $ holdfast bench save --dir /mnt/nvme  saves to that disk against its limit and against others
   $ holdfast doctor /mnt/nvme            what this machine and that disk can do
 

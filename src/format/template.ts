@@ -7,6 +7,8 @@ import { formatNumber, type NumberKind, type NumberSpec, parseNumberSpec } from 
 export interface NameValues {
   readonly step: number;
   readonly epoch?: number | undefined;
+  /** Of an integration that counts batches; else a metric may have that name. */
+  readonly batch?: number | undefined;
   readonly metrics: Readonly<Record<string, number>>;
 }
 
@@ -36,10 +38,10 @@ interface Field {
 /** Longest name in bytes of UTF-8: file systems take 255, and a suffix such as `.r12345` must find room. */
 const MAX_NAME_BYTES = 224;
 const TENSOR_FILE_END = '.safetensors';
-const INTEGERS: ReadonlySet<string> = new Set(['step', 'epoch']);
+const INTEGERS: ReadonlySet<string> = new Set(['step', 'epoch', 'batch']);
 
 /**
- * Reads a template. A field is `{name}` or `{name:specification}`; `step` and `epoch` are integers, everything else is a metric and a float.
+ * Reads a template. A field is `{name}` or `{name:specification}`; `step`, `epoch` and `batch` are integers, everything else is a metric and a float.
  * The specification is that of Python's `format` for numbers, with a width of at most 200 and a precision of at most 100. `{{` and `}}` are
  * braces. Throws `ERR_INVALID_TEMPLATE` for one that is malformed, and `ERR_INVALID_NAME` where no name of it could ever be right.
  */
@@ -124,8 +126,9 @@ function fieldOf(template: string, content: string): Field {
   return { name, spec: parseNumberSpec(spec, kind, refuse) };
 }
 
-function written(template: string, { name, spec }: Field, { step, epoch, metrics }: NameValues): string {
-  const value = name === 'step' ? step : name === 'epoch' ? epoch : Object.hasOwn(metrics, name) ? metrics[name] : undefined;
+function written(template: string, { name, spec }: Field, { step, epoch, batch, metrics }: NameValues): string {
+  const own = name === 'step' ? step : name === 'epoch' ? epoch : name === 'batch' ? batch : undefined;
+  const value = own ?? (name !== 'step' && name !== 'epoch' && Object.hasOwn(metrics, name) ? metrics[name] : undefined);
   if (value === undefined) {
     const others = Object.keys(metrics).filter((metric) => !INTEGERS.has(metric));
     const known = ['step', ...(epoch === undefined ? [] : ['epoch']), ...others].map((each) => JSON.stringify(each));

@@ -8,6 +8,7 @@ import type { LayoutCache } from '../format/layout-cache.js';
 import { type Contents, type FileRole, MAX_ATTACHMENT_BYTES } from '../format/manifest.js';
 import { isFileName, isWellFormed } from '../format/names.js';
 import type { Json } from '../format/state.js';
+import type { NameValues } from '../format/template.js';
 import type { Sources, TensorInputs } from '../snapshot/source.js';
 import { toSources } from '../snapshot/to-sources.js';
 import { assertKnown, assertSignalAndListener, count, oneOf, WHEN_BUSY, type WhenBusy } from './options.js';
@@ -58,6 +59,8 @@ export interface SaveRequest {
   readonly warnings?: (() => readonly string[]) | undefined;
   /** For integrations: `performance.now()` when the caller's own capture began. The stall counts from there. */
   readonly started?: number | undefined;
+  /** For integrations: what a name template is given for `epoch` and `batch`, where those count otherwise than the save does. */
+  readonly naming?: Pick<NameValues, 'epoch' | 'batch'> | undefined;
 }
 
 /** One asynchronous save. */
@@ -97,6 +100,7 @@ const KEYS = [
   'onProgress',
   'warnings',
   'started',
+  'naming',
 ] as const satisfies readonly (keyof SaveRequest)[];
 
 /** Takes out what only `saveAsync` knows. */

@@ -208,8 +208,11 @@ export async function runSave(
   };
 }
 
-function nameOf({ step, epoch, metrics }: CheckedRequest, { name }: Settings): string {
-  return name?.format({ step, epoch, metrics }) ?? defaultCheckpointName({ step, epoch, loss: metrics['val_loss'] ?? metrics['loss'] });
+function nameOf({ step, epoch, metrics, naming }: CheckedRequest, { name }: Settings): string {
+  return (
+    name?.format({ step, epoch, metrics, ...naming }) ??
+    defaultCheckpointName({ step, epoch, loss: metrics['val_loss'] ?? metrics['loss'] })
+  );
 }
 
 /** The manifest, but for what only the worker knows. */

@@ -17,11 +17,18 @@ export interface WeightSpec {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
+  /** How a graph model's weight is stored in fewer bits, as tfjs writes it down. */
+  readonly quantization?: object | undefined;
 }
 
 /** tfjs' weightsManifest over the tensor files of a checkpoint. */
 export function weightsManifest(weights: readonly WeightSpec[], files: readonly TensorFilePlan[]): object[] {
-  const specs = new Map(weights.map(({ name, dtype, shape }) => [name, { name, dtype, shape }]));
+  const specs = new Map(
+    weights.map(({ name, dtype, shape, quantization }) => [
+      name,
+      { name, dtype, shape, ...(quantization === undefined ? {} : { quantization }) },
+    ]),
+  );
   const modelFiles = files.filter(({ role }) => role === 'model');
   // tfjs takes files for equally long if all but the last are, and then reads zeros from a longer last one.
   const longestFirst = [...modelFiles].sort((a, b) => b.bytes - a.bytes);
@@ -31,8 +38,15 @@ export function weightsManifest(weights: readonly WeightSpec[], files: readonly 
   }));
 }
 
+/** Whether a spec of a manifest is of the head of a safetensors file, not of a weight. */
+export function isHeadSpec({ name, group }: { readonly name: string; readonly group?: string | undefined }): boolean {
+  return group === 'optimizer' && name.startsWith(HEAD_SPEC);
+}
+
+const HEAD_SPEC = 'safetensors header of ';
+
 function headSpec(file: string, bytes: number, taken: ReadonlyMap<string, unknown>): object {
-  let name = `safetensors header of ${file}`;
+  let name = `${HEAD_SPEC}${file}`;
   while (taken.has(name)) name += '_';
   return { name, dtype: 'bool', shape: [bytes], group: 'optimizer' };
 }

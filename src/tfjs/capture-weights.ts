@@ -109,7 +109,7 @@ export interface CapturedWeights {
 
 /** Captures weights, synchronously. Throws `ERR_MODEL`, `ERR_INVALID_ARGUMENT`; nothing is held then. */
 export function captureWeights(
-  manager: CheckpointManager,
+  manager: Pick<CheckpointManager, 'contents'>,
   weights: Weights,
   parts: ModelParts | undefined,
   given: SaveModelOptions,

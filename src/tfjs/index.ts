@@ -1,9 +1,22 @@
+export { FitCallback, type FitParams } from './callbacks/callback.js';
+export { EarlyStopping, type EarlyStoppingOptions } from './callbacks/early-stopping.js';
+export type { FitParticipant } from './callbacks/fit.js';
+export type { Logs } from './callbacks/logs.js';
+export { ModelCheckpoint, type ModelCheckpointOptions } from './callbacks/model-checkpoint.js';
+export type { MonitorOptions } from './callbacks/monitored.js';
+export { ReduceLROnPlateau, type ReduceLROnPlateauOptions } from './callbacks/reduce-lr-on-plateau.js';
+export type { SavedState, SavingOptions } from './callbacks/saving-options.js';
+export { isStateful, type StatefulCallback } from './callbacks/stateful.js';
 export type { Hold } from './capture-tensor.js';
 export type { Tf } from './engine.js';
+export { type HandlerOpenOptions, type HandlerOptions, type HandlerSaveResult, holdfastHandler } from './io/handler.js';
+export { type RegisterOptions, registerHoldfast } from './io/register.js';
 export { type CustomClass, type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js';
 export { type RestoredModel, type RestoreModelOptions, restoreModel } from './restore-model.js';
 export { type RestoredVariables, type RestoreVariablesOptions, restoreVariables } from './restore-variables.js';
 export { installRandom, type RunRandom } from './resume/random.js';
+export { type ResumableOptions, resumable } from './resume/resumable.js';
+export type { FitData, ResumableRun } from './resume/run.js';
 export { type SaveModelAsyncOptions, type SaveModelOptions, saveModel, saveModelAsync } from './save-model.js';
 export {
   type SaveVariablesAsyncOptions,

@@ -1,18 +1,17 @@
 /** Building a model from a checkpoint alone. */
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import type { LayersModel, ModelCompileArgs } from '@tensorflow/tfjs';
 import { HoldfastError } from '../errors.js';
-import { MANIFEST_NAME } from '../format/names.js';
 import type { Json } from '../format/state.js';
-import { CheckpointManager } from '../manager/manager.js';
+import type { CheckpointManager } from '../manager/manager.js';
 import { assertKnown, type CallOptions } from '../manager/options.js';
 import type { Restored } from '../manager/restore.js';
 import type { RestoreTarget } from '../manager/target.js';
 import { decodeExtension, EXTENSION_NAME } from '../tfjs-record/extension.js';
-import { restoreFor } from './choose-checkpoint.js';
+import { restoreFrom } from './choose-checkpoint.js';
 import { resolveTf, type Tf } from './engine.js';
-import { MODEL_JSON } from './model-json.js';
+import { assertOnlyOne, findModel, type StockModel } from './io/stock-directory.js';
+import { loadStockModel } from './io/stock-model.js';
+import { decodeModelJson, MODEL_JSON } from './model-json.js';
 import { applyRestored, type RestoredModel } from './restore-model.js';
 import { applyTrainingConfig } from './training-config.js';
 
@@ -53,7 +52,8 @@ const KEYS = [
 /**
  * Builds the model that a checkpoint was saved from, with its weights, compiles it as it was compiled and restores the optimizer: training
  * can go on bit by bit. `from` is a manager, a directory of checkpoints, or the directory of one (`target` is then
- * not looked at).
+ * not looked at). A directory or model.json of stock tfjs is read, too: there `step` is what its optimizer counted, and tfjs itself restores
+ * the optimizer as far as it can.
  *
  * Without `includeOptimizer: false`, `latest` is the newest that training can go on from, or where there is none, the newest. Gives `null` where there is no checkpoint at all. Throws what `manager.restore` throws; `ERR_MODEL` if the checkpoint has no
  * model.json, or TensorFlow.js cannot build or compile from it; `ERR_UNSUPPORTED` if there is no TensorFlow.js.
@@ -65,7 +65,9 @@ export async function loadModel(
 ): Promise<LoadedModel | null> {
   assertKnown('loadModel', options, KEYS);
   const { signal, onProgress, includeOptimizer } = options;
-  const restored = await read(from, target, { signal, onProgress }, includeOptimizer !== false);
+  const place = typeof from === 'string' ? await findModel(from) : undefined;
+  if (place !== undefined && 'stock' in place) return loadStock(place.stock, target, options);
+  const restored = await restoreFrom(place?.directory ?? from, target, { signal, onProgress }, includeOptimizer !== false);
   if (restored === null) return null;
   const tf = await resolveTf(options.tf);
   const model = await build(tf, restored, options.customObjects ?? {});
@@ -80,38 +82,31 @@ export async function loadModel(
   }
 }
 
-async function read(
-  from: CheckpointManager | string,
-  target: RestoreTarget,
-  options: CallOptions,
-  wantsOptimizer: boolean,
-): Promise<Restored | null> {
-  if (typeof from !== 'string') return restoreFor(from, target, options, wantsOptimizer);
-  const isCheckpoint = existsSync(path.join(from, MANIFEST_NAME));
-  const manager = await CheckpointManager.open(isCheckpoint ? path.dirname(path.resolve(from)) : from, { readOnly: true });
-  try {
-    return await restoreFor(manager, isCheckpoint ? path.resolve(from) : target, options, wantsOptimizer);
-  } finally {
-    await manager.close();
-  }
+async function loadStock(stock: StockModel, target: RestoreTarget, options: LoadModelOptions): Promise<LoadedModel> {
+  assertOnlyOne(stock, target);
+  const { compile, includeOptimizer, signal } = options;
+  const tf = await resolveTf(options.tf);
+  for (const custom of Object.values(options.customObjects ?? {})) tf.serialization.registerClass(custom);
+  return loadStockModel(stock, { tf, compile, includeOptimizer, signal });
 }
 
 /** Uncompiled, with fresh weights: building consumes randomness, so restore a generator's state after it. */
 async function build(tf: Tf, { attachments, info }: Restored, customObjects: Readonly<Record<string, CustomClass>>): Promise<LayersModel> {
-  const bytes = attachments.get(MODEL_JSON);
+  const document = decodeModelJson(attachments, info.name);
   const details = { checkpoint: info.name, file: MODEL_JSON };
-  if (bytes === undefined) {
+  if (document.format === 'graph-model') {
     throw new HoldfastError(
       'ERR_MODEL',
-      `${info.name} has no ${MODEL_JSON}, so it does not say what the model looks like. Build the model and use restoreModel.`,
+      `${info.name} holds a graph model, which has no layers. Load it with tf.loadGraphModel(holdfastHandler(…)).`,
       details,
     );
   }
   try {
     // The customObjects of modelFromJSON do not reach the layers of a Sequential.
     for (const custom of Object.values(customObjects)) tf.serialization.registerClass(custom);
-    const document = JSON.parse(new TextDecoder().decode(bytes)) as { modelTopology: object; userDefinedMetadata?: object };
-    const model = await tf.models.modelFromJSON({ modelTopology: document.modelTopology } as Parameters<Tf['models']['modelFromJSON']>[0]);
+    const model = await tf.models.modelFromJSON({ modelTopology: document.modelTopology } as unknown as Parameters<
+      Tf['models']['modelFromJSON']
+    >[0]);
     if (document.userDefinedMetadata !== undefined) model.setUserDefinedMetadata(document.userDefinedMetadata);
     return model;
   } catch (cause) {

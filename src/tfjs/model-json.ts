@@ -3,12 +3,13 @@
  * `tf.loadLayersModel` reads a checkpoint directory as it is.
  */
 import type { LayersModel } from '@tensorflow/tfjs';
+import { HoldfastError } from '../errors.js';
 import type { TensorFilePlan } from '../format/layout.js';
 import type { Attachment } from '../manager/save-request.js';
 import { MODEL_JSON, type WeightSpec, weightsManifest } from '../tfjs-record/weights-manifest.js';
 import { VERSION } from '../version.js';
 
-export { stockWarnings } from '../tfjs-record/weights-manifest.js';
+export { isHeadSpec, stockWarnings, weightsManifest } from '../tfjs-record/weights-manifest.js';
 export { MODEL_JSON, type WeightSpec };
 
 /** The model's topology as plain JSON, captured now. */
@@ -32,4 +33,36 @@ export function encodeModelJson(model: ModelDocument, weights: readonly WeightSp
     weightsManifest: weightsManifest(weights, files),
   };
   return { name: MODEL_JSON, data: `${JSON.stringify(document)}\n` };
+}
+
+/** What is read of a model.json, whoever wrote it. */
+export interface ModelJson {
+  readonly modelTopology?: object;
+  /** `layers-model` or `graph-model`; files of old converters do not say. */
+  readonly format?: string;
+  readonly weightsManifest?: readonly {
+    readonly paths: readonly string[];
+    readonly weights: readonly (WeightSpec & { group?: string })[];
+  }[];
+  readonly userDefinedMetadata?: object | undefined;
+  readonly trainingConfig?: object | null;
+  readonly [field: string]: unknown;
+}
+
+/** Reads model.json of a checkpoint. Throws `ERR_MODEL` where it has none, or one that is not JSON. */
+export function decodeModelJson(attachments: ReadonlyMap<string, Uint8Array>, checkpoint: string): ModelJson {
+  const bytes = attachments.get(MODEL_JSON);
+  const details = { checkpoint, file: MODEL_JSON };
+  if (bytes === undefined) {
+    throw new HoldfastError(
+      'ERR_MODEL',
+      `${checkpoint} has no ${MODEL_JSON}, so it does not say what the model looks like. Build the model and use restoreModel.`,
+      details,
+    );
+  }
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)) as ModelJson;
+  } catch (cause) {
+    throw new HoldfastError('ERR_MODEL', `${MODEL_JSON} of ${checkpoint} is not JSON: ${(cause as Error).message}`, { ...details, cause });
+  }
 }

@@ -53,7 +53,12 @@ export async function saveModelAsync(manager: CheckpointManager, model: LayersMo
 }
 
 /** Captures a model, synchronously. Throws `ERR_MODEL`, `ERR_INVALID_ARGUMENT`; nothing is held then. */
-export function captureModel(manager: CheckpointManager, model: LayersModel, options: SaveModelOptions, started: number): CapturedWeights {
+export function captureModel(
+  manager: Pick<CheckpointManager, 'contents'>,
+  model: LayersModel,
+  options: SaveModelOptions,
+  started: number,
+): CapturedWeights {
   const weights = weightsOf(model);
   return captureWeights(manager, weights, modelParts(model, weights.all), options, started);
 }

@@ -47,6 +47,11 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
     words: /^ {2}holdfast: saveModelAsync +[\d.]+ ms/m,
     result: { ways: { ours: { seconds: positive }, stock: { seconds: positive }, buffered: { seconds: positive } } },
   },
+  fit: {
+    args: () => ['--backend', 'cpu', '--batches', '4', '--every', '2', '--batch-size', '2', '--width', '2', '--runs', '2'],
+    words: /^An epoch of 4 batches[\s\S]*^ {2}without against itself/m,
+    result: { ratio: summary, noise: summary, seconds: { without: summary, checkpointed: summary }, met: expect.any(Boolean) },
+  },
   huge: {
     args: () => ['--size', '16MiB', '--tensors', '2', '--chunk', '1MiB', '--whole', 'read', '--engine', ENGINES[0] as string],
     words: /^0\.0156 GiB in 2 tensors from a stream[\s\S]*^ {2}verify +0\.0156 GiB[\s\S]*Every byte that was looked at is right\./m,

@@ -25,7 +25,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   terminal: ['engine', 'saver', 'manager'],
   'tfjs-record': ['errors', 'format'],
   tfjs: ['errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'manager', 'tfjs-record', 'index'],
-  convert: ['errors', 'version', 'fs', 'system', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'manager', 'tfjs-record'],
+  convert: ['errors', 'version', 'fs', 'system', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy', 'manager', 'tfjs-record'],
   bench: ['terminal', 'errors', 'version', 'native', 'engine', 'storage', 'index'],
   cli: [
     'terminal',
