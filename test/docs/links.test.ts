@@ -8,6 +8,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const DOCUMENTS = [
   'README.md',
   'CHANGELOG.md',
+  'examples/README.md',
+  'examples/sentiment/README.md',
   ...readdirSync(path.join(ROOT, 'docs')).flatMap((name) => (/\.md$/.test(name) ? [`docs/${name}`] : [])),
 ];
 
