@@ -58,6 +58,13 @@ describe('a layers model', () => {
     expect(weightsOf(loaded)).toEqual(weightsOf(model));
     const { accBeta1, accBeta2, ...rest } = optimizerOf(model);
     expect(optimizerOf(loaded)).toMatchObject(rest);
+    const byHoldfast = (await loadModel(directory))!.model;
+    for (const name of ['accBeta1', 'accBeta2']) {
+      const [near, exact] = [byHoldfast, model].map(
+        ({ optimizer }) => (optimizer as unknown as Record<string, tf.Variable>)[name]!.dataSync()[0]!,
+      );
+      expect(near).toBeCloseTo(exact!, 6);
+    }
   });
 
   test('Adamax: without registerHoldfast the model comes uncompiled rather than with a new optimizer', async () => {
@@ -212,6 +219,9 @@ test('a checkpoint that something else wrote, without a list of weights: by dtyp
   const wide = { ...tensors, W: { dtype: 'F64' as const, shape: [3, 2], data: new Float64Array(6) } };
   await manager.save({ step: 2, tensors: wide, attachments, contents: 'weights' });
   expect((await rejection(holdfastHandler(manager).load!(), 'ERR_MODEL')).tensors).toEqual(['W']);
+  const listed = { ...model, weightsManifest: [{ paths: [], weights: graphArtifacts().weightSpecs }] };
+  await manager.save({ step: 4, tensors: wide, attachments: [{ name: 'model.json', data: JSON.stringify(listed) }], contents: 'weights' });
+  expect((await rejection(holdfastHandler(manager).load!(), 'ERR_MODEL')).message).toContain('48 bytes');
   await manager.save({ step: 3, tensors, contents: 'weights' });
   expect((await rejection(holdfastHandler(manager).load!(), 'ERR_MODEL')).message).toContain('no model.json');
 });
