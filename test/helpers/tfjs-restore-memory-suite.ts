@@ -35,7 +35,7 @@ export function restoreMemorySuite({ tf }: LoadedBackend, times: number): void {
     const manager = await openManager(freshDirectory());
     const model = build();
     await train(tf, model, 0, 3);
-    await saveModel(manager, model, { step: 3 });
+    expect((await saveModel(manager, model, { step: 3 })).warnings).toEqual([]);
     return { manager, model };
   }
 

@@ -172,7 +172,7 @@ export const TFJS = [
   {
     name: 'a warning is said once for a model',
     file: 'src/tfjs/preflight/loading.ts',
-    find: 'if (!said.has(message)) ',
+    find: '    if (said.has(message)) continue;\n',
     replace: '',
     tests: PREFLIGHT,
   },

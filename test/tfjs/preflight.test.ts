@@ -192,8 +192,10 @@ describe('errors, which a save throws before anything is written:', () => {
     expect(await looked({ a: disposed })).toEqual([['disposed-weight', 'a']]);
     expect(await looked([variable])).toEqual([['variables']]);
     expect(await looked({})).toEqual([['variables']]);
-    expect(await looked(null)).toEqual([['variables']]);
+    for (const nothing of [null, undefined, 7, 'model', variable]) expect(await looked(nothing)).toEqual([['not-a-model']]);
     expect(preflight({ a: variable })).toMatchObject({ errors: [], warnings: [], weightBytes: 4, optimizerBytes: 0 });
+    const [found] = preflight({ a: variable }, { optimizer: tf.train.adam(0.1), step: 3 }).warnings;
+    expect(found?.problem).toBe('untrained-optimizer');
     variable.dispose();
   });
 

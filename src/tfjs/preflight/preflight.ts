@@ -44,7 +44,8 @@ const KEYS = ['includeOptimizer', 'optimizer', 'step'] as const satisfies readon
 /**
  * Looks over a model, or bare variables, and their optimizer: everything that saving would throw, and all that `loadModel` would stumble over in a new
  * process, found by trying it: each layer is made again from its configuration, and the model compiled from what will be saved of that. Call it before training
- * begins; `saveModel`, `saveModelAsync` and `stepModel` do the same with a model that they have not seen.
+ * begins; `saveModel`, `saveModelAsync` and `stepModel` do the same with a model that was not looked over as it is compiled, which takes a fraction of a
+ * millisecond per layer.
  *
  * Nothing is written, the model is left as it is, no weight is made and no random number drawn. Layers inside of a model inside of a wrapper
  * (`timeDistributed({ layer: model })`) are not tried. Throws `ERR_UNKNOWN_OPTION`, `ERR_INVALID_ARGUMENT` for options that do not make sense; whatever
@@ -54,19 +55,26 @@ export function preflight(subject: LayersModel | Variables, options: PreflightOp
   assertKnown('preflight', options, KEYS);
   const found = new Findings();
   const model = isModel(subject) ? subject : undefined;
+  if (model === undefined && !isCollection(subject)) {
+    found.errors.push({ problem: 'not-a-model', message: NOT_A_MODEL, names: [] });
+    return { ...found, weightBytes: 0, optimizerBytes: 0, stock: [] };
+  }
   const weights =
     model === undefined
       ? found.attempt('variables', () => weightsOfVariables(subject as Variables), variableProblem)
       : ofModel(model, found);
   if (weights === undefined) return { ...found, weightBytes: 0, optimizerBytes: 0, stock: [] };
-  const weightBytes = sum(weights.all.map((weight) => found.attempt('unknown-dtype', () => bytesOf(weight)) ?? 0));
+  const bytes = weights.all.map((weight) => found.attempt('unknown-dtype', () => bytesOf(weight)) ?? 0);
+  const weightBytes = sum(bytes);
   const optimizerBytes = ofOptimizer(weights, options, found);
   if (model === undefined)
     return { ...found, weightBytes, optimizerBytes, stock: ['There is no model.json in a checkpoint of variables.'] };
   const topology = found.attempt('no-topology', () => captureTopology(model));
   if (topology !== undefined) found.warnings.push(...tryLoading(model, topology, captureTrainingConfig(model)));
-  return { ...found, weightBytes, optimizerBytes, stock: stockLimits(weights.all, weightBytes) };
+  return { ...found, weightBytes, optimizerBytes, stock: stockLimits(weights.all, bytes) };
 }
+
+const NOT_A_MODEL = 'Give a tf.LayersModel (one of tf.sequential, tf.model or tf.loadLayersModel), or variables as { name: tf.Variable }.';
 
 class Findings {
   readonly errors: PreflightProblem<PreflightError>[] = [];
@@ -89,6 +97,13 @@ function isModel(subject: unknown): subject is LayersModel {
   return (
     typeof subject === 'object' && subject !== null && typeof (subject as { toJSON?: unknown }).toJSON === 'function' && 'layers' in subject
   );
+}
+
+/** A list, a Map, or a plain object. */
+function isCollection(subject: unknown): boolean {
+  if (typeof subject !== 'object' || subject === null) return false;
+  const prototype = Object.getPrototypeOf(subject);
+  return Array.isArray(subject) || subject instanceof Map || prototype === Object.prototype || prototype === null;
 }
 
 function variableProblem({ code }: HoldfastError): PreflightError {
@@ -145,11 +160,15 @@ function disposedOf(optimizer: Optimizer, kind: OptimizerKind): string[] {
   return [...scalars, ...slots.map(({ originalName }) => originalName)];
 }
 
-function stockLimits(weights: readonly NamedWeight[], bytes: number): string[] {
+/** A weight has at least the file to itself that it does not fit into with others. */
+function stockLimits(weights: readonly NamedWeight[], bytes: readonly number[]): string[] {
   const strings = weights.filter(({ variable }) => variable.dtype === 'string').map(({ name }) => JSON.stringify(name));
+  const list = strings.join(', ');
   return [
-    ...(strings.length === 0 ? [] : [`It needs { strict: false } for the string weights ${strings.join(', ')}, and leaves them out.`]),
-    ...stockWarnings([{ name: 'model.safetensors, if it is one file,', role: 'model', bytes }]),
+    ...(strings.length === 0
+      ? []
+      : [`Stock tf.loadLayersModel needs { strict: false } for the string weights ${list}, and leaves them out.`]),
+    ...stockWarnings(weights.map(({ name }, i) => ({ name: `the weight ${JSON.stringify(name)}`, role: 'model', bytes: bytes[i] ?? 0 }))),
   ];
 }
 
