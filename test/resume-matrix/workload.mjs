@@ -28,7 +28,7 @@ export async function trainCase({ tf, holdfast: { installRandom, resumable }, na
   const callbacks = {
     onBatchBegin: async () => {
       die('begin');
-      if (kill?.at === 'saving' && step >= kill.step && isSaving(directory)) process.kill(process.pid, 'SIGKILL');
+      if (kill?.at === 'saving' && step >= kill.step && (await isSaving(directory))) process.kill(process.pid, 'SIGKILL');
     },
     onBatchEnd: async (_batch, { loss, acc }) => {
       losses.set(step, `${loss} ${acc}`);
@@ -51,11 +51,12 @@ export async function trainCase({ tf, holdfast: { installRandom, resumable }, na
 }
 
 /** Whether another thread is writing a checkpoint, or is about to. */
-function isSaving(directory) {
-  const until = performance.now() + 100;
-  while (performance.now() < until) {
+async function isSaving(directory) {
+  const until = performance.now() + 200;
+  do {
     if (readdirSync(directory).some((name) => name.startsWith('.tmp-') && !name.startsWith('.tmp-delete-'))) return true;
-  }
+    await new Promise(setImmediate);
+  } while (performance.now() < until);
   return false;
 }
 
