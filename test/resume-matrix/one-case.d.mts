@@ -9,10 +9,9 @@ export interface Plan {
 
 export function planOf(name: string, seed: number): Plan;
 
-export function runCase(given: {
+export type GoOn = (given: {
   readonly tf: typeof tensorflow;
-  readonly holdfast: typeof tfjs;
-  readonly backend: string;
-  readonly name: string;
-  readonly plan: Plan;
-}): Promise<{ readonly resumedAt: number; readonly different: readonly string[] }>;
+  readonly holdfast: Pick<typeof tfjs, 'installRandom' | 'resumable'>;
+}) => Promise<{ readonly resumedAt: number; readonly different: readonly string[] }>;
+
+export function killCase(given: { readonly backend: string; readonly name: string; readonly plan: Plan }): Promise<GoOn>;

@@ -18,29 +18,42 @@ const HANG_MS = 120_000;
 export function planOf(name, seed) {
   const random = seedrandom.alea(`${seed}/${name}`);
   const pick = (list) => list[Math.floor(random() * list.length)];
-  const kills = Array.from({ length: pick([1, 1, 2]) }, () => ({ step: Math.floor(random() * STEPS), at: pick(MOMENTS) }));
-  kills.sort((a, b) => a.step - b.step);
-  return { saveFreq: pick(['epoch', 1, 3, 7]), kills, seed: `run ${seed}` };
+  const saveFreq = pick(['epoch', 1, 3, 7]);
+  // A save is only sure to be under way where there is one after every batch.
+  const moment = () => pick(saveFreq === 1 ? [...MOMENTS, 'saving'] : MOMENTS);
+  const first = { step: Math.floor(random() * (STEPS - 4)), at: moment() };
+  // An epoch later: what was saved when the first one died is not behind it.
+  const second = { step: first.step + 8 + Math.floor(random() * 8), at: moment() };
+  const kills = random() < 0.3 && second.step < STEPS - 4 ? [first, second] : [first];
+  return { saveFreq, kills, seed: `run ${seed}` };
 }
 
 /**
- * Runs a case in this process but for what is killed. Resolves to what went on from where, and the names of what differs. `holdfast` is the library that
- * trains here.
+ * Lets processes train a case and die. Resolves to a function for the rest, which can be called once and wants the process for itself: it goes on, trains
+ * straight, and resolves to where it went on and the names of what differs. `holdfast` is the library that trains here.
  */
-export async function runCase({ tf, holdfast, backend, name, plan }) {
+export async function killCase({ backend, name, plan }) {
   const root = mkdtempSync(path.join(process.env.HOLDFAST_TEST_DIR ?? tmpdir(), 'holdfast-resume-'));
+  const { saveFreq, seed } = plan;
+  const common = { name, saveFreq, seed };
+  const directory = path.join(root, 'killed');
+  const log = path.join(root, 'losses');
+  const remove = () => rmSync(root, { recursive: true, force: true });
   try {
-    const { saveFreq, seed } = plan;
-    const common = { name, saveFreq, seed };
-    const directory = path.join(root, 'killed');
-    const log = path.join(root, 'losses');
     for (const kill of plan.kills) await killedRun({ ...common, backend, directory, log, kill, library: LIBRARY });
-    const straight = await trainCase({ ...common, tf, holdfast, directory: path.join(root, 'straight') });
-    const resumed = await trainCase({ ...common, tf, holdfast, directory });
-    return { resumedAt: resumed.resumedAt, different: compare(straight, resumed, readLosses(log)) };
-  } finally {
-    rmSync(root, { recursive: true, force: true });
+  } catch (error) {
+    remove();
+    throw error;
   }
+  return async ({ tf, holdfast }) => {
+    try {
+      const resumed = await trainCase({ ...common, tf, holdfast, directory });
+      const straight = await trainCase({ ...common, tf, holdfast, directory: path.join(root, 'straight') });
+      return { resumedAt: resumed.resumedAt, different: compare(straight, resumed, readLosses(log)) };
+    } finally {
+      remove();
+    }
+  };
 }
 
 /** Rejects unless the process dies as it should. */
@@ -53,8 +66,7 @@ async function killedRun(given) {
   });
   const [code, signal] = await once(child, 'close');
   clearTimeout(timer);
-  // The second one may have been gone past when the first one died.
-  if (signal !== 'SIGKILL' && code !== 3) throw new Error(`a process that was to be killed ended with ${signal ?? code}:\n${stderr}`);
+  if (signal !== 'SIGKILL') throw new Error(`a process that was to be killed ended with ${signal ?? code}:\n${stderr}`);
 }
 
 function readLosses(log) {

@@ -1,6 +1,6 @@
 // Straight against killed and gone on, for all optimizers, models and kinds of data; `--help` says what it takes.
 import { loadTf } from './backends.mjs';
-import { planOf, runCase } from './one-case.mjs';
+import { killCase, planOf } from './one-case.mjs';
 import { HELP, parseOptions } from './options.mjs';
 
 const say = (line = '') => process.stdout.write(`${line}\n`);
@@ -43,7 +43,7 @@ async function tell({ seed, ...given }) {
   const deaths = plan.kills.map(({ step, at }) => `${step} (${at})`).join(' and ');
   const what = `${given.name.padEnd(30)} seed ${seed}, saved every ${plan.saveFreq}, killed at ${deaths}`;
   try {
-    const { resumedAt, different } = await runCase({ ...given, plan });
+    const { resumedAt, different } = await (await killCase({ ...given, plan }))(given);
     say(
       `${different.length === 0 ? 'same  ' : 'DIFFERENT'} ${what}, gone on at ${resumedAt}${different.length === 0 ? '' : `: ${different.join(', ')}`}`,
     );

@@ -1,4 +1,5 @@
 // One case: 40 steps of training as a resumable run, which may be killed at any of them, and what is compared of it.
+import { readdirSync } from 'node:fs';
 import { buildModel, makeSamples } from './cases.mjs';
 
 export const STEPS = 40;
@@ -6,7 +7,7 @@ const EPOCHS = 5;
 const BATCH = 3;
 const SAMPLES = (STEPS / EPOCHS) * BATCH;
 
-/** Where a process kills itself: before or after the batch, or while an epoch ends. */
+/** Where a process kills itself: before or after the batch, or while an epoch ends. `saving` is while a checkpoint is half written, at the first such batch. */
 export const MOMENTS = ['begin', 'end', 'epoch'];
 
 /**
@@ -25,7 +26,10 @@ export async function trainCase({ tf, holdfast: { installRandom, resumable }, na
     if (kill !== undefined && kill.step === step && kill.at === at) process.kill(process.pid, 'SIGKILL');
   };
   const callbacks = {
-    onBatchBegin: async () => die('begin'),
+    onBatchBegin: async () => {
+      die('begin');
+      if (kill?.at === 'saving' && step >= kill.step && (await isSaving(directory))) process.kill(process.pid, 'SIGKILL');
+    },
     onBatchEnd: async (_batch, { loss, acc }) => {
       losses.set(step, `${loss} ${acc}`);
       onStep(step, `${loss} ${acc}`);
@@ -44,6 +48,16 @@ export async function trainCase({ tf, holdfast: { installRandom, resumable }, na
   random.uninstall();
   model.dispose();
   return { ...outcome, losses };
+}
+
+/** Whether another thread is writing a checkpoint, or is about to. */
+async function isSaving(directory) {
+  const until = performance.now() + 200;
+  do {
+    if (readdirSync(directory).some((name) => name.startsWith('.tmp-') && !name.startsWith('.tmp-delete-'))) return true;
+    await new Promise(setImmediate);
+  } while (performance.now() < until);
+  return false;
 }
 
 async function fitCase(tf, run, name, args) {
