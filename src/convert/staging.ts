@@ -30,7 +30,7 @@ export class Staging {
   /** Throws `ERR_EXISTS` where something is at `target` that may not be replaced. Makes the directories above it, and removes what dead processes have left. */
   static async begin(given: string, shape: Shape, force: boolean): Promise<Staging> {
     try {
-      const { target, replaces } = await lookAt(path.resolve(given), shape, force);
+      const { target, replaces } = await lookAt(given, shape, force);
       const directory = path.dirname(target);
       await makeDirectories(directory);
       await sweep(directory);
@@ -98,7 +98,7 @@ async function sweep(directory: string): Promise<void> {
 
 async function lookAt(given: string, shape: Shape, force: boolean): Promise<{ target: string; replaces: Shape | undefined }> {
   // The place that a link leads to, not the link.
-  const target = await realpath(given).catch(() => given);
+  const target = await realpath(given).catch(() => path.resolve(given));
   const found = await lstat(target).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
@@ -107,18 +107,18 @@ async function lookAt(given: string, shape: Shape, force: boolean): Promise<{ ta
   const there: Shape | undefined = found.isDirectory() ? 'directory' : found.isFile() ? 'file' : undefined;
   const entries = there === 'directory' ? await listDirectory(target) : [];
   if (there === 'directory' && shape === 'directory' && entries.length === 0) return { target, replaces: 'directory' };
-  if (there !== shape) throw inTheWay(target, `It is ${there === 'directory' ? 'a directory' : 'no directory'}; choose another name.`);
-  if (!force) throw inTheWay(target, 'Choose another name, or replace it with --force.');
+  if (there !== shape) throw inTheWay(given, `It is ${there === 'directory' ? 'a directory' : 'no directory'}; choose another name.`);
+  if (!force) throw inTheWay(given, 'Choose another name, or replace it with --force.');
   const others = entries.filter((entry) => !entry.isFile() || !REPLACEABLE.test(entry.name)).map(({ name }) => name);
   if (others.length === 0) return { target, replaces: there };
   throw inTheWay(
-    target,
+    given,
     `It holds ${others.slice(0, 3).join(', ')}${others.length > 3 ? ', …' : ''}, which is none of a model's; it is not replaced.`,
   );
 }
 
-function inTheWay(target: string, what: string): HoldfastError {
-  return new HoldfastError('ERR_EXISTS', `There is something at ${target} already. ${what}`, { path: target });
+function inTheWay(place: string, what: string): HoldfastError {
+  return new HoldfastError('ERR_EXISTS', `There is something at ${place} already. ${what}`, { path: path.resolve(place) });
 }
 
 /** How far a conversion is. */

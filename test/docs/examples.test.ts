@@ -105,7 +105,9 @@ function update(document: string, outcomes: readonly Outcome[]): void {
   writeFileSync(path.join(ROOT, document), text);
 }
 
-describe.each(['README.md', 'docs/TRAINING.md', 'docs/CALLBACKS.md'])('the examples of %s', (document) => {
+const DOCUMENTS = ['README.md', ...['TRAINING', 'TFJS', 'CALLBACKS', 'CONVERT'].map((name) => `docs/${name}.md`)];
+
+describe.each(DOCUMENTS)('the examples of %s', (document) => {
   test('run, and print what stands there', async () => {
     expect(blocksOf(document).filter(({ kind }) => kind === 'js example')).not.toEqual([]);
     const outcomes = await runAll(document, freshDirectory());

@@ -1,4 +1,5 @@
 /** `holdfast convert`: checkpoints, TensorFlow.js, safetensors and NumPy, into one another. */
+import path from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import type { ConvertDtype, ConvertKind, ConvertReport } from '../../index.js';
 import { formatBytes, plural } from '../../terminal/format.js';
@@ -74,7 +75,7 @@ export const registerConvert: RegisterCommand = (program, context) =>
         convert(source, target, { ...rest, map: names, checkpoint, signal: context.signal, onProgress }),
       );
       if (json) printJson(toJson(report));
-      else printReport(report);
+      else printReport(target, report);
     });
 
 function parseStep(text: string): number {
@@ -116,10 +117,12 @@ function toJson({ source, target, from, to, tensors, bytes, dtype, renamed, warn
   return { source, target, from, to, tensors, bytes, dtype, renamed: renamed.map((each) => ({ from: each.from, to: each.to })), warnings };
 }
 
-function printReport({ target, from, to, tensors, bytes, dtype, renamed, warnings }: ConvertReport): void {
+function printReport(given: string, { target, from, to, tensors, bytes, dtype, renamed, warnings }: ConvertReport): void {
   for (const warning of warnings) printError(`! ${escapeText(warning)}`);
   const facts = [plural(tensors, 'tensor'), formatBytes(bytes)];
   if (dtype !== null) facts.push(`as ${dtype}`);
   if (renamed.length > 0) facts.push(`${renamed.length} renamed`);
-  print(`${paint('bold', escapeText(target))}: ${from} to ${to}, ${facts.join(', ')}.`);
+  // The checkpoint's own name is news; the rest of the path is as it was given.
+  const made = to === 'checkpoint' ? path.join(given, path.basename(target)) : given;
+  print(`${paint('bold', escapeText(made))}: ${from} to ${to}, ${facts.join(', ')}.`);
 }
