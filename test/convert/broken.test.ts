@@ -1,5 +1,5 @@
 /** Broken sources of every kind: a typed error, whatever is wrong, and never a target. What is not found to be broken comes out as it was. */
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
@@ -77,22 +77,28 @@ test('a .npz or .safetensors that is cut anywhere, or has something behind it', 
 
 /** A zip file of one stored member. */
 function zipOf(name: string, data: Buffer): Buffer {
+  const { local, end } = zipParts(name, data, data.length);
+  return Buffer.concat([local, data, end]);
+}
+
+/** What stands before and behind the `length` bytes of the member that begin with `data`. */
+function zipParts(name: string, data: Buffer, length: number): { local: Buffer; end: Buffer } {
   const common = Buffer.alloc(26);
   common.writeUInt16LE(20, 0);
   common.writeUInt16LE(0x800, 2);
   common.writeUInt32LE(crc32(data), 10);
-  common.writeUInt32LE(data.length, 14);
-  common.writeUInt32LE(data.length, 18);
+  common.writeUInt32LE(length, 14);
+  common.writeUInt32LE(length, 18);
   common.writeUInt16LE(Buffer.byteLength(name), 22);
-  const local = Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), common, Buffer.from(name), data]);
+  const local = Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), common, Buffer.from(name)]);
   const central = Buffer.concat([Buffer.from('PK\x01\x02\x14\0', 'latin1'), common, Buffer.alloc(14), Buffer.from(name)]);
   const end = Buffer.alloc(22);
   end.write('PK\x05\x06', 0, 'latin1');
   end.writeUInt16LE(1, 8);
   end.writeUInt16LE(1, 10);
   end.writeUInt32LE(central.length, 12);
-  end.writeUInt32LE(local.length, 16);
-  return Buffer.concat([local, central, end]);
+  end.writeUInt32LE(local.length + length, 16);
+  return { local, end: Buffer.concat([central, end]) };
 }
 
 function npyOf(header: string, data = Buffer.alloc(0), version = 1): Buffer {
@@ -147,6 +153,19 @@ describe('an array', () => {
     expect(await outcome(inFile('x.npz', zipOf('x.npy', endless)))).toBe('ERR_FORMAT');
     expect(await outcome(inFile('x.npz', zipOf('x.npy', Buffer.from('\x93NUM', 'latin1'))))).toBe('ERR_FORMAT');
     expect(await outcome(inFile('x.npz', zipOf('.npy', npyOf(header, Buffer.alloc(8)))))).toBe('ERR_FORMAT');
+  });
+
+  test('in the order of Fortran that is too large to be turned in memory is refused', async () => {
+    const data = npyOf("{'descr': '<f4', 'fortran_order': True, 'shape': (16384, 16385)}");
+    const length = data.length + 16384 * 16385 * 4;
+    const { local, end } = zipParts('x.npy', data, length);
+    const file = inFile('x.npz', Buffer.concat([local, data]));
+    // Its elements are a hole on the disk.
+    truncateSync(file, local.length + length);
+    appendFileSync(file, end);
+    expect((await rejection(convert(file, path.join(freshDirectory(), 'x.safetensors')), 'ERR_CONVERT')).message).toContain(
+      'ascontiguousarray',
+    );
   });
 
   test('names of members do no harm, whatever they are', async () => {

@@ -103,6 +103,29 @@ describe.each(ENGINES)('single tensors, %s engine', (engine) => {
     expect((await reader.slice('empty', 0)).shape).toEqual([0, 4]);
   });
 
+  test('come piece by piece, together what was saved', async () => {
+    const reader = await opened(await saved(engine));
+    for (const [name, { data }] of Object.entries(TENSORS)) {
+      const pieces: Uint8Array[] = [];
+      for await (const piece of reader.stream(name)) pieces.push(piece);
+      expect(Buffer.concat(pieces).equals(bytesOf(data)), name).toBe(true);
+    }
+    await rejection(reader.stream('none').next(), 'ERR_NOT_FOUND');
+    await rejection(reader.stream('bias', { signal: AbortSignal.abort() }).next(), 'ERR_ABORTED');
+    const large = new Uint8Array(2 ** 25 + 7).map((_, i) => i * 7);
+    const directory = freshDirectory();
+    const manager = await openManager(directory, { engine });
+    await manager.save({
+      step: 1,
+      tensors: { a: { dtype: 'U8', shape: [5], data: large.subarray(0, 5) }, large: { dtype: 'U8', shape: [large.length], data: large } },
+    });
+    const other = await opened(manager);
+    const pieces: Uint8Array[] = [];
+    for await (const piece of other.stream('large')) pieces.push(piece);
+    expect(pieces.length).toBeGreaterThan(2);
+    expect(Buffer.concat(pieces).equals(large)).toBe(true);
+  });
+
   test('go into memory that is there', async () => {
     const reader = await opened(await saved(engine));
     const memory = new Float32Array(COLUMNS + 2).fill(9);
