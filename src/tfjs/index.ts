@@ -3,6 +3,7 @@ export type { Tf } from './engine.js';
 export { type CustomClass, type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js';
 export { type RestoredModel, type RestoreModelOptions, restoreModel } from './restore-model.js';
 export { BackupAndRestore, type BackupAndRestoreOptions } from './resume/backup-and-restore.js';
+export { type CursorBatch, DataCursor, type DataCursorOptions } from './resume/data-cursor.js';
 export { installRandom, type RunRandom } from './resume/random.js';
 export { type ResumableOptions, resumable } from './resume/resumable.js';
 export type { FitData, ResumableRun } from './resume/run.js';

@@ -102,7 +102,7 @@ function update(document: string, outcomes: readonly Outcome[]): void {
   writeFileSync(path.join(ROOT, document), text);
 }
 
-describe.each(['README.md', 'docs/TRAINING.md'])('the examples of %s', (document) => {
+describe.each(['README.md', 'docs/TRAINING.md', 'docs/RESUME.md'])('the examples of %s', (document) => {
   test('run, and print what stands there', async () => {
     expect(blocksOf(document).filter(({ kind }) => kind === 'js example')).not.toEqual([]);
     const outcomes = await runAll(document, freshDirectory());
