@@ -24,6 +24,7 @@ export type { PreflightError, PreflightProblem, PreflightWarning } from './prefl
 export { type RestoredModel, type RestoreModelOptions, restoreModel } from './restore-model.js';
 export { type RestoredVariables, type RestoreVariablesOptions, restoreVariables } from './restore-variables.js';
 export { BackupAndRestore, type BackupAndRestoreOptions } from './resume/backup-and-restore.js';
+export { type CursorBatch, DataCursor, type DataCursorOptions } from './resume/data-cursor.js';
 export { installRandom, type RunRandom } from './resume/random.js';
 export { type ResumableOptions, resumable } from './resume/resumable.js';
 export type { FitData, ResumableRun } from './resume/run.js';

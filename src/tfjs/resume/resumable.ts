@@ -85,6 +85,8 @@ function checkOptions(options: ResumableOptions): Omit<ResumableOptions, 'seed'>
   if ((directory === undefined) === (manager === undefined)) throw invalid('resumable needs either a directory or a manager.');
   if (manager !== undefined && !(manager instanceof CheckpointManager)) throw invalid('manager must be an open CheckpointManager.');
   if (directory !== undefined) assertPath('resumable', directory);
+  if (manager?.contents === 'weights')
+    throw invalid('The manager saves weights only, from which no run can go on; open it without contents: "weights".');
   if (manager !== undefined && keep !== undefined) throw invalid('keep goes with directory; a manager is opened with its own.');
   if (manager !== undefined && typeof saveFreq === 'object') {
     throw invalid('A trigger goes with directory; open the manager with it, and give saveFreq: "trigger".');

@@ -347,7 +347,7 @@ describe('options', () => {
 
   test('Math.random is the run’s until it is closed; without a seed it is by chance', async () => {
     const original = Math.random;
-    const [a, b] = [await resumable(buildDense(tf), { directory: freshDirectory() }), undefined];
+    const a = await resumable(buildDense(tf), { directory: freshDirectory() });
     expect(Math.random).not.toBe(original);
     const drawn = a.random.next();
     await a.close();
@@ -355,7 +355,6 @@ describe('options', () => {
     const other = await resumable(buildDense(tf), { directory: freshDirectory() });
     expect(other.random.next()).not.toBe(drawn);
     await other.close();
-    expect(b).toBeUndefined();
   });
 
   test('what installRandom has installed is taken, and stays', async () => {
@@ -406,6 +405,11 @@ describe('options', () => {
     await run.fit(tf.ones([6, 2, 1]), tf.ones([6, 1]), { batchSize: 3, verbose: 0 });
     await new Promise(setImmediate);
     expect(warnings.map(({ message }) => message)).toEqual([expect.stringMatching(/stateful layers.*memory/)]);
+  });
+
+  test('a manager for weights alone is refused: nothing could go on from there', async () => {
+    const manager = await openManager(freshDirectory(), { contents: 'weights' });
+    expect((await rejection(resumable(buildDense(tf), { manager }), 'ERR_INVALID_ARGUMENT')).message).toMatch(/weights only/);
   });
 
   const open = { directory: '/nowhere' };
