@@ -2,7 +2,7 @@
  * What `fit` and `fitDataset` of tfjs lack for callbacks like these. tfjs takes instances of its own `tf.Callback` or plain objects, never both, and
  * looks at the first of a list only; it does not tell a plain object which model is trained; a Sequential trains a model that it keeps inside; and
  * nobody is told when a fit fails. So both methods are wrapped, once for every copy of tfjs-layers in the process, when a callback of this library is
- * made. A fit without one of these goes through untouched.
+ * made, and when this is loaded: `model.fit(…, { callbacks: [new …] })` looks the method up first. A fit without one of these goes through untouched.
  */
 import { createRequire } from 'node:module';
 import type { LayersModel } from '@tensorflow/tfjs';
@@ -16,6 +16,16 @@ export interface FitParticipant {
   beginFit(model: LayersModel, callbacks: readonly unknown[]): void;
   /** It is over. Where it failed, nobody has called `onTrainEnd`. Never rejects. */
   endFit(failed: boolean): Promise<void>;
+}
+
+/** A callback that makes the fit itself, `BackupAndRestore`: it has wrapped its model, but a call may have been looked up before. */
+interface FitOwner {
+  /** The same call of its model; `undefined` if this is another's. */
+  takeOver(trained: LayersModel, method: 'fit' | 'fitDataset', args: readonly unknown[]): Promise<unknown> | undefined;
+}
+
+function isOwner(callback: unknown): callback is FitOwner {
+  return typeof callback === 'object' && callback !== null && typeof (callback as Partial<FitOwner>).takeOver === 'function';
 }
 
 /** What is used of the module tfjs-layers. */
@@ -66,6 +76,8 @@ function wrapped(original: FitMethods['fit'], at: number, layers: Layers): FitMe
     const given = args[at] as FitArguments | undefined;
     const list = toList(given?.callbacks);
     const participants = list.filter(isParticipant);
+    const taken = list.find(isOwner)?.takeOver(this, at === 2 ? 'fit' : 'fitDataset', args);
+    if (taken !== undefined) return taken;
     const handedOn = typeof given?.callbacks === 'object' && given.callbacks !== null && prepared.has(given.callbacks);
     // Where another fit goes on, tfjs refuses this one, which must not touch callbacks of the first.
     if (given === undefined || participants.length === 0 || handedOn || isTraining(this)) return original.apply(this, args);
@@ -112,3 +124,5 @@ function isTraining(model: LayersModel): boolean {
   const { model: inside, isTraining: own } = model as unknown as { model?: { isTraining: boolean }; isTraining: boolean };
   return inside?.isTraining ?? own;
 }
+
+wrapFit();

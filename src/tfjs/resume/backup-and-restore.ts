@@ -7,6 +7,7 @@ import { assertKnown, assertPath, oneOf, WHEN_BUSY, type WhenBusy } from '../../
 import { removeAllCheckpoints } from '../../manager/remove-all.js';
 import { keep } from '../../policy/keep.js';
 import type { Trigger } from '../../policy/trigger.js';
+import { wrapFit } from '../callbacks/fit.js';
 import type { ArrayData } from './facts.js';
 import { toCallbacks } from './gates.js';
 import { toSeed } from './random.js';
@@ -78,6 +79,7 @@ export class BackupAndRestore {
     toFrequency(saveFreq, 'saveFreq');
     this.options = { ...options };
     this.seed = seed === undefined ? undefined : toSeed('BackupAndRestore', seed);
+    wrapFit();
     this.wrap(model);
   }
 
@@ -103,12 +105,20 @@ export class BackupAndRestore {
 
   async onBatchEnd(): Promise<void> {}
 
+  /** A call that was looked up before this was made, as in `model.fit(x, y, { callbacks: [new BackupAndRestore(…)] })`, is made once more. */
+  takeOver(trained: LayersModel, method: 'fit' | 'fitDataset', args: readonly unknown[]): Promise<unknown> | undefined {
+    const { model } = this.options;
+    if (trained !== model && trained !== (model as { readonly model?: unknown }).model) return undefined;
+    return (model[method] as (...args: readonly unknown[]) => Promise<unknown>)(...args);
+  }
+
   /** Has the calls of fit with this callback come here. */
   private wrap(model: LayersModel): void {
-    const { fit, fitDataset } = model as unknown as StockFit;
+    // Those of another backup of this model; else what its class has when they are called, which may have been wrapped meanwhile.
+    const own = Object.hasOwn(model, 'fit') ? { ...(model as unknown as StockFit) } : (Object.getPrototypeOf(model) as StockFit);
     const stock: StockFit = {
-      fit: (x, y, args) => fit.call(model, x, y, args),
-      fitDataset: (dataset, args) => fitDataset.call(model, dataset, args),
+      fit: (x, y, args) => own.fit.call(model, x, y, args),
+      fitDataset: (dataset, args) => own.fitDataset.call(model, dataset, args),
     };
     const wrapped = {
       fit: (x: ArrayData, y: ArrayData, args: ModelFitArgs = {}) => {

@@ -1,6 +1,7 @@
 /** Callbacks that see of a resumed fit only what is new: the batches that are gone through again to get to its place are kept from them. */
 import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
+import { type FitParticipant, isParticipant } from '../callbacks/fit.js';
 import { isStateful, type StatefulCallback } from '../callbacks/stateful.js';
 
 /** What stands between a fit and its callbacks decides by this. */
@@ -40,15 +41,24 @@ export function toCallbacks(given: unknown): readonly object[] {
   return (Array.isArray(given) ? given : [given]) as object[];
 }
 
+/** Callbacks in the order in which they are called: those of this library that save the state of others behind them. */
+export function inOrder(callbacks: readonly object[]): object[] {
+  const orderOf = (callback: object) => (isParticipant(callback) ? callback.order : 0);
+  return callbacks.toSorted((a, b) => orderOf(a) - orderOf(b));
+}
+
 /**
- * A stand-in for one callback. It has its prototype, since TensorFlow.js treats what is made of its own class (any copy's) otherwise than a plain
+ * A stand-in for one callback of `all`. It has its prototype, since TensorFlow.js treats what is made of its own class (any copy's) otherwise than a plain
  * object: it stays what it was.
  */
-export function gate(callback: object, keeper: Gatekeeper): object {
+export function gate(callback: object, keeper: Gatekeeper, all: readonly object[]): object {
   const user = callback as UserCallback;
-  const hooks: CallbackHooks = {
-    setParams: (params) => user.setParams?.(params),
-    setModel: (model) => user.setModel?.(model),
+  // A plain object has neither, which is what tells it apart: it is given numbers in place of tensors.
+  const whole = {
+    ...(user.setParams === undefined ? {} : { setParams: (params: unknown) => user.setParams?.(params) }),
+    ...(user.setModel === undefined ? {} : { setModel: (model: unknown) => user.setModel?.(model) }),
+  };
+  const hooks: Omit<CallbackHooks, 'setParams' | 'setModel'> = {
     onTrainBegin: async (logs) => {
       await user.onTrainBegin?.(logs);
       keeper.trainBegun(callback);
@@ -72,8 +82,19 @@ export function gate(callback: object, keeper: Gatekeeper): object {
   const extras = { ...(onYield === undefined ? {} : { onYield: yields }), ...(nowFunc === undefined ? {} : { nowFunc }) };
   const more = nextFrameFunc === undefined ? {} : { nextFrameFunc };
   // Its class may have some of them as accessors.
-  const own = Object.getOwnPropertyDescriptors({ ...hooks, ...extras, ...more });
+  const own = Object.getOwnPropertyDescriptors({ ...whole, ...hooks, ...extras, ...more, ...participation(callback, all) });
   return Object.create(Object.getPrototypeOf(callback) as object, own) as object;
+}
+
+/** The stand-in of a callback of this library takes its part in the fit: it is told of the model, and of the other callbacks themselves. */
+function participation(callback: object, all: readonly object[]): Partial<FitParticipant> {
+  if (!isParticipant(callback)) return {};
+  return {
+    isHoldfastCallback: true,
+    order: 0,
+    beginFit: (model) => callback.beginFit(model, all),
+    endFit: (failed) => callback.endFit(failed),
+  };
 }
 
 /** The callbacks with state, by its name. Throws `ERR_INVALID_ARGUMENT` if two have one name. */

@@ -10,7 +10,7 @@ import type { StatefulCallback } from '../callbacks/stateful.js';
 import type { Checkpoints, Moment } from './checkpoints.js';
 import type { FitFacts } from './facts.js';
 import { fingerprintOf, tensorsIn } from './fingerprint.js';
-import { type CallbackHooks, type Gatekeeper, gate, type Logs, statefulOf } from './gates.js';
+import { type CallbackHooks, type Gatekeeper, gate, inOrder, type Logs, statefulOf } from './gates.js';
 import { HistoryRecord } from './history.js';
 import { drawsFor, orderFrom, packState, unpackState } from './order.js';
 import { BatchOutputs } from './outputs.js';
@@ -98,7 +98,7 @@ export class TrackedFit implements Gatekeeper {
     const isOver = from?.position.stopped === true && this.resumed === undefined;
     const putBack = this.replaceTrainFunction();
     try {
-      const gates = callbacks.map((callback) => gate(callback, this));
+      const gates = inOrder(callbacks).map((callback) => gate(callback, this, callbacks));
       const history = await start({ callbacks: [...gates, this.hooks()], initialEpoch: isOver ? epochs : this.epoch });
       this.history.insertInto(history);
       await this.options.checkpoints.afterFit(this.moment({ done: true }));
