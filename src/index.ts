@@ -57,6 +57,7 @@ export type {
 } from './manager/diff-report.js';
 export type { ManagerEvents, PreemptionReport } from './manager/events.js';
 export type { ExpectedTensors } from './manager/expectation.js';
+export type { ManagerIntegrations } from './manager/integrations.js';
 export { CheckpointManager, type CloseOptions } from './manager/manager.js';
 export type { CallOptions, OpenOptions, Priority, WhenBusy } from './manager/options.js';
 export type { PreemptionHandle, PreemptionOptions } from './manager/preemption.js';

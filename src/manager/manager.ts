@@ -19,6 +19,7 @@ import { assertNotInCheckpoint } from './assert-directory.js';
 import { CheckpointReader } from './checkpoint-reader.js';
 import { prepareDirectory, WriterCore } from './core.js';
 import type { ManagerEvents } from './events.js';
+import type { ManagerIntegrations } from './integrations.js';
 import {
   assertKnown,
   assertPath,
@@ -41,11 +42,15 @@ import { makeRequest, POSITION_KEYS, type Position, type StepContents, Stepper, 
 import { isRestoreTarget, type RestoreTarget, resolveCheckpoint, type TargetContext, type WantedContents, withTarget } from './target.js';
 import { checkWatchOptions, type WatchOptions, watchCommits } from './watch.js';
 
+/** With what integrations add. */
+export interface CheckpointManager extends ManagerIntegrations {}
+
 /**
  * Saves, finds and restores the checkpoints of one directory.
  *
  * One process writes to a directory at a time; in one thread of it any number of managers may share it.
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: what is declared there is set on the prototype by whoever declares it.
 export class CheckpointManager implements AsyncDisposable {
   private closed = false;
   private readonly preemptions: PreemptionHandle[] = [];

@@ -35,8 +35,8 @@ export class ManagerCallback extends TriggeredCheckpoint {
   }
 }
 
-declare module '../../manager/manager.js' {
-  interface CheckpointManager {
+declare module '../../manager/integrations.js' {
+  interface ManagerIntegrations {
     /**
      * With holdfast/tfjs imported: a callback for `model.fit` that saves by this manager's own trigger, `saveBestOnly`, monitor, names and retention, as
      * `stepModel` does behind every batch and epoch. The manager stays open. A fit with a manager that has no trigger is refused with

@@ -70,7 +70,6 @@ export class ModelCheckpoint extends SavingCallback implements StatefulCallback 
   private bestSoFar: number | undefined;
   private currentEpoch = 0;
   private batchesSinceSave = 0;
-  private lastBatch = 0;
 
   constructor(filepath: string, options?: ModelCheckpointOptions);
   constructor(options: ModelCheckpointOptions & ({ filepath: string } | { directory: string } | { manager: CheckpointManager }));
@@ -94,14 +93,14 @@ export class ModelCheckpoint extends SavingCallback implements StatefulCallback 
   }
 
   getState(): Json {
-    const { bestSoFar, batchesSinceSave, lastBatch } = this;
-    return { best: bestSoFar === undefined ? null : toJson(bestSoFar), batchesSinceSave, lastBatch };
+    const { bestSoFar, batchesSinceSave } = this;
+    return { best: bestSoFar === undefined ? null : toJson(bestSoFar), batchesSinceSave };
   }
 
   setState(state: Json): void {
     const fields = new StateFields(WHO, state);
-    const [best, batchesSinceSave, lastBatch] = [fields.numberOrNone('best'), fields.count('batchesSinceSave'), fields.count('lastBatch')];
-    Object.assign(this, { bestSoFar: best, batchesSinceSave, lastBatch });
+    const [best, batchesSinceSave] = [fields.numberOrNone('best'), fields.count('batchesSinceSave')];
+    Object.assign(this, { bestSoFar: best, batchesSinceSave });
     this.markResumed();
   }
 
@@ -115,7 +114,7 @@ export class ModelCheckpoint extends SavingCallback implements StatefulCallback 
   }
 
   protected override async batchEnd(batch: number, logs: Logs): Promise<void> {
-    if (this.isDue(batch)) await this.look(this.currentEpoch, { step: this.step, epoch: this.currentEpoch }, { batch: batch + 1 }, logs);
+    if (this.isDue()) await this.look(this.currentEpoch, { step: this.step, epoch: this.currentEpoch }, { batch: batch + 1 }, logs);
   }
 
   protected override async epochEnd(epoch: number, logs: Logs): Promise<void> {
@@ -136,11 +135,10 @@ export class ModelCheckpoint extends SavingCallback implements StatefulCallback 
   }
 
   /** As Keras counts, over the ends of epochs. */
-  private isDue(batch: number): boolean {
+  private isDue(): boolean {
     const { saveFreq = 'epoch' } = this.options;
     if (saveFreq === 'epoch') return false;
-    this.batchesSinceSave += batch <= this.lastBatch ? batch + 1 : batch - this.lastBatch;
-    this.lastBatch = batch;
+    this.batchesSinceSave++;
     if (this.batchesSinceSave < saveFreq) return false;
     this.batchesSinceSave = 0;
     return true;

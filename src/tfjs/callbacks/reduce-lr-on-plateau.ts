@@ -108,10 +108,7 @@ export class ReduceLROnPlateau extends FitCallback implements StatefulCallback {
       );
       return;
     }
-    if (this.cooldownLeft > 0) {
-      this.cooldownLeft--;
-      this.wait = 0;
-    }
+    if (this.cooldownLeft > 0) this.cooldownLeft--;
     if (beats(value, this.bestSoFar, this.monitor)) {
       this.bestSoFar = value;
       this.wait = 0;

@@ -197,6 +197,20 @@ describe('saveFreq in batches', () => {
   });
 });
 
+test('state goes on in another process: the best, and how many batches were not saved', async () => {
+  const directory = freshDirectory();
+  const options: ModelCheckpointOptions = { saveFreq: 4, monitor: 'loss', saveBestOnly: true };
+  const first = new ModelCheckpoint(path.join(directory, '{epoch}-{batch}'), options);
+  await fitScript(tf, sequentialModel(tf, 'sgd'), { val_loss: [1] }, first);
+  const second = new ModelCheckpoint(path.join(directory, '{epoch}-{batch}'), options);
+  second.setState(JSON.parse(JSON.stringify(first.getState())));
+  await fitScript(tf, sequentialModel(tf, 'sgd'), { val_loss: [1] }, second);
+  expect(checkpoints(directory)).toEqual(['1-1']);
+  expect(second.getState()).toEqual({ best: second.best, batchesSinceSave: 2 });
+  expect(second.stateName).toBe(first.stateName);
+  thrown(() => second.setState({ best: 'x', batchesSinceSave: 0 }), 'ERR_STATE');
+});
+
 describe('failures', () => {
   test('a request that cannot be saved rejects the fit, and the directory is free again', async () => {
     const directory = freshDirectory();

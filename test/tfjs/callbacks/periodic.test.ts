@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { keep } from '../../../src/policy/keep.js';
-import { every, on } from '../../../src/policy/trigger.js';
+import { anyOf, every, on } from '../../../src/policy/trigger.js';
 import {
   BestNCheckpoints,
   EarlyStopping,
@@ -95,6 +95,17 @@ describe('PeriodicCheckpoint', () => {
     expect((await saved(directory)).length).toBeLessThanOrEqual(6);
   });
 
+  test.each([
+    ['counts itself', every.steps(4)],
+    ['asks its manager', anyOf(every.steps(4), on.signal('SIGUSR2'))],
+  ])('what was before the fit counts for nothing: one that %s', async (_, trigger) => {
+    const directory = freshDirectory();
+    const model = make();
+    await fitScript(tf, model, script(3), []);
+    await fitScript(tf, model, script(2), new PeriodicCheckpoint({ directory, trigger }));
+    expect((await saved(directory)).map(([step]) => step)).toEqual([12]);
+  });
+
   test('what is saved in the middle of an epoch is what training was then', async () => {
     const directory = freshDirectory();
     const model = make();
@@ -139,7 +150,7 @@ describe('BestNCheckpoints', () => {
       [15, 5],
       [21, 7],
     ]);
-    await fitScript(tf, make(), { val_loss: [3, 2.5] }, new BestNCheckpoints({ directory, n: 3 }));
+    await fitScript(tf, make(), { val_loss: [3, 2.5, 7] }, new BestNCheckpoints({ directory, n: 3 }));
     expect(await saved(directory)).toEqual([
       [6, 2],
       [21, 7],
