@@ -14,21 +14,23 @@ export { isStateful, type StatefulCallback } from './callbacks/stateful.js';
 export { TerminateOnNaN, type TerminateOnNaNOptions } from './callbacks/terminate-on-nan.js';
 export { TrainingState, type TrainingStateOptions } from './callbacks/training-state.js';
 export { TriggeredCheckpoint } from './callbacks/triggered-checkpoint.js';
-export type { Hold } from './capture-tensor.js';
 export type { Tf } from './engine.js';
 export { type HandlerOpenOptions, type HandlerOptions, type HandlerSaveResult, holdfastHandler } from './io/handler.js';
 export { type RegisterOptions, registerHoldfast } from './io/register.js';
-export { type CustomClass, type LoadedModel, type LoadModelOptions, loadModel } from './load-model.js';
+export { type CustomClass, type LoadedModel, type LoadModelOptions, loadModel } from './model/load-model.js';
+export { type RestoredModel, type RestoreModelOptions, restoreModel } from './model/restore-model.js';
+export { type SaveModelAsyncOptions, type SaveModelOptions, saveModel, saveModelAsync } from './model/save-model.js';
+export { type StepModelOptions, stepModel } from './model/step-model.js';
+export type { LossOrMetric } from './model/training-config.js';
 export { type PreflightOptions, type PreflightReport, preflight } from './preflight/preflight.js';
 export type { PreflightError, PreflightProblem, PreflightWarning } from './preflight/problem.js';
-export { type RestoredModel, type RestoreModelOptions, restoreModel } from './restore-model.js';
-export { type RestoredVariables, type RestoreVariablesOptions, restoreVariables } from './restore-variables.js';
 export { BackupAndRestore, type BackupAndRestoreOptions } from './resume/backup-and-restore.js';
 export { type CursorBatch, DataCursor, type DataCursorOptions } from './resume/data-cursor.js';
 export { installRandom, type RunRandom } from './resume/random.js';
 export { type ResumableOptions, resumable } from './resume/resumable.js';
 export type { FitData, ResumableRun } from './resume/run.js';
-export { type SaveModelAsyncOptions, type SaveModelOptions, saveModel, saveModelAsync } from './save-model.js';
+export type { Hold } from './tensors/capture-tensor.js';
+export { type RestoredVariables, type RestoreVariablesOptions, restoreVariables } from './variables/restore-variables.js';
 export {
   type SaveVariablesAsyncOptions,
   type SaveVariablesOptions,
@@ -36,7 +38,5 @@ export {
   saveVariables,
   saveVariablesAsync,
   stepVariables,
-} from './save-variables.js';
-export { type StepModelOptions, stepModel } from './step-model.js';
-export type { LossOrMetric } from './training-config.js';
-export type { Variables } from './variables.js';
+} from './variables/save-variables.js';
+export type { Variables } from './variables/variables.js';

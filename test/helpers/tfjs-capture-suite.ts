@@ -2,8 +2,8 @@
 import type * as tensorflow from '@tensorflow/tfjs';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { StreamedData, TensorInput } from '../../src/snapshot/source.js';
-import { TensorCapture } from '../../src/tfjs/capture-tensor.js';
-import { PART_BYTES } from '../../src/tfjs/read-parts.js';
+import { TensorCapture } from '../../src/tfjs/tensors/capture-tensor.js';
+import { PART_BYTES } from '../../src/tfjs/tensors/read-parts.js';
 import { rejection, thrown } from './errors.js';
 import { alive } from './tfjs.js';
 import { activate, type LoadedBackend } from './tfjs-backends.js';

@@ -507,7 +507,7 @@ export const TYPESCRIPT = [
   },
   {
     name: 'tensors of a backend’s own memory are copied before they are given away',
-    file: 'src/tfjs/read-parts.ts',
+    file: 'src/tfjs/tensors/read-parts.ts',
     find: 'yield values.slice(',
     replace: 'yield values.subarray(',
     tests: ['test/tfjs/backend-wasm.test.ts'],

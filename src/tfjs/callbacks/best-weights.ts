@@ -1,6 +1,6 @@
 /** A model's weights of an earlier moment, to be put back. */
 import type { LayersModel, Tensor, Variable } from '@tensorflow/tfjs';
-import { placeOf, shareTensor } from '../backends.js';
+import { placeOf, shareTensor } from '../tensors/backends.js';
 
 /**
  * Held as tensors that share the data of that moment, wherever it is: taking them costs microseconds per weight, and memory only once training has

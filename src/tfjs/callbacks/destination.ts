@@ -5,7 +5,7 @@ import type { Json } from '../../format/state.js';
 import { CheckpointManager } from '../../manager/manager.js';
 import type { OpenOptions } from '../../manager/options.js';
 import type { PendingSave } from '../../manager/saver.js';
-import { captureModel } from '../save-model.js';
+import { captureModel } from '../model/save-model.js';
 import { addWish, ruleOf, type Wish } from './retention.js';
 import type { SavingOptions } from './saving-options.js';
 import { type CheckpointFacts, findShared, forgetSaves, type Moment, momentOf, noteSave } from './shared-saves.js';

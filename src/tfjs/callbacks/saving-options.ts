@@ -6,7 +6,7 @@ import { CheckpointManager } from '../../manager/manager.js';
 import { assertPath, oneOf } from '../../manager/options.js';
 import { checkRules } from '../../policy/keep.js';
 import type { RetentionRule } from '../../policy/retention.js';
-import type { Hold } from '../capture-tensor.js';
+import type { Hold } from '../tensors/capture-tensor.js';
 
 /** Where training is and what its callbacks remember, as JSON: a `TrainingState`, or anything else that can give it. */
 export interface SavedState {

@@ -4,7 +4,7 @@
  */
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { Restored } from '../../manager/restore.js';
-import { applyRestored } from '../restore-model.js';
+import { applyRestored } from '../model/restore-model.js';
 
 /** A checkpoint on its way into a model that tfjs is about to build. */
 export interface ExactLoad {

@@ -8,8 +8,8 @@ import { assertKnown, assertSignalAndListener, OPEN_OPTION_NAMES, type OpenOptio
 import type { SaveResult } from '../../manager/save.js';
 import type { SaveRequest } from '../../manager/save-request.js';
 import type { RestoreTarget } from '../../manager/target.js';
-import { captureTopology } from '../model-json.js';
-import { captureModel, type SaveModelOptions } from '../save-model.js';
+import { captureTopology } from '../model/model-json.js';
+import { captureModel, type SaveModelOptions } from '../model/save-model.js';
 import { loadArtifacts } from './load-artifacts.js';
 import { fromArtifacts } from './save-artifacts.js';
 

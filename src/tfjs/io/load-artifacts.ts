@@ -8,7 +8,7 @@ import type { Restored } from '../../manager/restore.js';
 import type { RestoreTarget } from '../../manager/target.js';
 import { decodeExtension, EXTENSION_NAME, type OptimizerRecord, type TfjsExtension } from '../../tfjs-record/extension.js';
 import { restoreFrom } from '../choose-checkpoint.js';
-import { decodeModelJson, isHeadSpec, type ModelJson } from '../model-json.js';
+import { decodeModelJson, isHeadSpec, type ModelJson } from '../model/model-json.js';
 import { announce, type ExactLoad } from './exact-load.js';
 import { classNameIn, exactnessOf, toOptimizerWeights } from './optimizer-weights.js';
 import { assertOnlyOne, findModel, readStockWeights, type StockModel } from './stock-directory.js';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { io, LayersModel, ModelCompileArgs } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import type { Tf } from '../engine.js';
-import type { RestoredModel } from '../restore-model.js';
+import type { RestoredModel } from '../model/restore-model.js';
 import { toArtifacts, warnOfStockLoss } from './load-artifacts.js';
 import { readStockWeights, type StockModel } from './stock-directory.js';
 

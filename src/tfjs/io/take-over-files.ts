@@ -11,7 +11,7 @@ import { MANIFEST_NAME, TEMPORARY_PREFIX } from '../../format/names.js';
 import { keep } from '../../policy/keep.js';
 import type { RetentionRule } from '../../policy/retention.js';
 import type { Tf } from '../engine.js';
-import { MODEL_JSON, type ModelJson } from '../model-json.js';
+import { MODEL_JSON, type ModelJson } from '../model/model-json.js';
 import { type AfterSave, type HandlerOpenOptions, HoldfastHandler } from './handler.js';
 
 /** How saves find their way. */

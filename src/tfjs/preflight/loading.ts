@@ -1,6 +1,6 @@
 /** What will be wrong with a model when it is loaded, looked at when it is first saved and when it is compiled anew. */
 import type { LayersModel } from '@tensorflow/tfjs';
-import type { CapturedTraining } from '../training-config.js';
+import type { CapturedTraining } from '../model/training-config.js';
 import { tryLayers } from './layers.js';
 import type { Warning } from './problem.js';
 import { tryTraining } from './training.js';

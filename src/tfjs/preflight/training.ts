@@ -1,6 +1,6 @@
 /** Whether a model can be compiled again as it was. */
 import type { LayersModel, Tensor } from '@tensorflow/tfjs';
-import type { CapturedTraining } from '../training-config.js';
+import type { CapturedTraining } from '../model/training-config.js';
 import type { Warning } from './problem.js';
 import { readArguments, reasonOf, type TrialArguments, tryCompile } from './trial.js';
 

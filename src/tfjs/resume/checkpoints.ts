@@ -3,8 +3,8 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import type { Json } from '../../format/state.js';
 import type { CheckpointManager } from '../../manager/manager.js';
 import type { WhenBusy } from '../../manager/options.js';
-import { saveModel, saveModelAsync } from '../save-model.js';
-import { stepModel } from '../step-model.js';
+import { saveModel, saveModelAsync } from '../model/save-model.js';
+import { stepModel } from '../model/step-model.js';
 
 /** After every epoch, after so many batches, or when the manager's trigger says so. */
 export type SaveFrequency = 'epoch' | number | 'trigger';

@@ -1,7 +1,7 @@
 /** Loss and metrics of the batches of an epoch, kept so that its averages come out the same when training goes on in the middle of it. */
 import type { Tensor } from '@tensorflow/tfjs';
-import { placeOf, shareTensor } from '../backends.js';
 import { runningEngine } from '../engine.js';
+import { placeOf, shareTensor } from '../tensors/backends.js';
 import { decodeFloats, encodeFloats } from './numbers.js';
 
 /** As many batches may be unread; reading makes a GPU wait. */

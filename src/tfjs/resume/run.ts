@@ -4,7 +4,7 @@ import type { History, LayersModel, ModelFitArgs, ModelFitDatasetArgs, Optimizer
 import { HoldfastError, isHoldfastError } from '../../errors.js';
 import type { Restored } from '../../manager/restore.js';
 import { restoreFor } from '../choose-checkpoint.js';
-import { applyRestored, type RestoredModel } from '../restore-model.js';
+import { applyRestored, type RestoredModel } from '../model/restore-model.js';
 import { Checkpoints, type CheckpointsOptions } from './checkpoints.js';
 import { type ArrayData, assertSameFacts, type FitFacts, factsOfDataset, factsOfFit } from './facts.js';
 import { toCallbacks } from './gates.js';

@@ -1,6 +1,6 @@
 /** What is saved and restored by name: a model's weights, or variables of the caller's. */
 import type { LayersModel, Optimizer, Variable } from '@tensorflow/tfjs';
-import { HoldfastError } from '../errors.js';
+import { HoldfastError } from '../../errors.js';
 
 /** One weight. */
 export interface NamedWeight {

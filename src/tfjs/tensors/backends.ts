@@ -1,6 +1,6 @@
 /** Where a tensor's bytes are, and how they are got at. A tensor keeps to its backend, whichever is active. */
 import type { KernelBackend, Tensor } from '@tensorflow/tfjs';
-import { type Engine, runningEngine } from './engine.js';
+import { type Engine, runningEngine } from '../engine.js';
 
 /** What `readSync` and `read` give for numbers. */
 export type NumberArray = Float32Array | Int32Array | Uint8Array;

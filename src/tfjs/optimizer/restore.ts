@@ -1,15 +1,15 @@
 /** Puts a saved optimizer's state back, so that the next step is the one that would have come next. */
 import type { Optimizer, Tensor, Variable } from '@tensorflow/tfjs';
-import type { RestoredTensor } from '../catalog/tensor.js';
-import type { OptimizerRecord } from '../tfjs-record/extension.js';
-import type { Engine } from './engine.js';
-import { compareTensors, type Mismatch } from './mismatch.js';
-import { sameShape } from './optimizer-capture.js';
-import { classNameOf, kindOf, type OptimizerFields, type OptimizerKind, type Slot } from './optimizer-kinds.js';
-import type { Placement } from './placement.js';
+import type { RestoredTensor } from '../../catalog/tensor.js';
+import type { OptimizerRecord } from '../../tfjs-record/extension.js';
+import type { Engine } from '../engine.js';
+import type { Placement } from '../tensors/placement.js';
+import type { TensorPlace } from '../tensors/tensors.js';
+import { compareTensors, type Mismatch } from '../weights/mismatch.js';
+import { type NamedWeight, type Weights, WORDS } from '../weights/weights.js';
+import { sameShape } from './capture.js';
+import { classNameOf, kindOf, type OptimizerFields, type OptimizerKind, type Slot } from './kinds.js';
 import { followNames } from './slot-order.js';
-import type { TensorPlace } from './tensors.js';
-import { type NamedWeight, type Weights, WORDS } from './weights.js';
 
 /** A checked restoration. */
 export interface PreparedOptimizer {

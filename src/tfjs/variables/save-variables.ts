@@ -1,10 +1,10 @@
 /** Saving variables of a loop that trains with core operations, and the optimizer, with all that training goes on from. */
 import type { Optimizer } from '@tensorflow/tfjs';
-import type { CheckpointManager } from '../manager/manager.js';
-import { assertKnown } from '../manager/options.js';
-import type { SaveResult } from '../manager/save.js';
-import type { PendingSave } from '../manager/saver.js';
-import type { StepResult } from '../manager/stepper.js';
+import type { CheckpointManager } from '../../manager/manager.js';
+import { assertKnown } from '../../manager/options.js';
+import type { SaveResult } from '../../manager/save.js';
+import type { PendingSave } from '../../manager/saver.js';
+import type { StepResult } from '../../manager/stepper.js';
 import {
   type CapturedWeights,
   captureWeights,
@@ -12,8 +12,8 @@ import {
   SAVE_MODEL_KEYS,
   type SaveModelAsyncOptions,
   type SaveModelOptions,
-} from './capture-weights.js';
-import { type StepModelOptions, saveCaptured, saveCapturedAsync, stepCaptured } from './save-captured.js';
+} from '../weights/capture-weights.js';
+import { type StepModelOptions, saveCaptured, saveCapturedAsync, stepCaptured } from '../weights/save-captured.js';
 import { type Variables, weightsOfVariables } from './variables.js';
 
 /** What of the options is said otherwise of variables. */

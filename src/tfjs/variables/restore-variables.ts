@@ -1,9 +1,9 @@
 /** Restoring variables so that a loop of core operations goes on as if it had never stopped. */
 import type { Optimizer } from '@tensorflow/tfjs';
-import type { CheckpointManager } from '../manager/manager.js';
-import type { RestoreTarget } from '../manager/target.js';
-import { applyToWeights, checkRestoreOptions, type RestoredModel, type RestoreModelOptions } from './apply-restored.js';
-import { restoreFor } from './choose-checkpoint.js';
+import type { CheckpointManager } from '../../manager/manager.js';
+import type { RestoreTarget } from '../../manager/target.js';
+import { restoreFor } from '../choose-checkpoint.js';
+import { applyToWeights, checkRestoreOptions, type RestoredModel, type RestoreModelOptions } from '../weights/apply-restored.js';
 import { type Variables, weightsOfVariables } from './variables.js';
 
 /** Options of {@link restoreVariables}: those of `restoreModel`. */

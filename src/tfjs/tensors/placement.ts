@@ -6,9 +6,9 @@
  * finds at least the room that the one before it found. So a device whose memory does not suffice says so before anything was changed.
  */
 import type { Tensor } from '@tensorflow/tfjs';
-import type { RestoredTensor } from '../catalog/tensor.js';
-import { HoldfastError } from '../errors.js';
-import type { Engine } from './engine.js';
+import type { RestoredTensor } from '../../catalog/tensor.js';
+import { HoldfastError } from '../../errors.js';
+import type { Engine } from '../engine.js';
 import { assertMakeable, type TensorPlace, toTensor } from './tensors.js';
 
 /** One tensor and its place. */

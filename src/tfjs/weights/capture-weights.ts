@@ -1,17 +1,17 @@
 /** Capturing weights and their optimizer with all that training goes on from, as a request to the manager. */
 import type { Optimizer } from '@tensorflow/tfjs';
-import type { Progress } from '../engine/progress.js';
-import { HoldfastError } from '../errors.js';
-import type { TensorFilePlan } from '../format/layout.js';
-import type { Json } from '../format/state.js';
-import type { CheckpointManager } from '../manager/manager.js';
-import type { WhenBusy } from '../manager/options.js';
-import type { Attachment, SaveRequest } from '../manager/save-request.js';
-import type { TensorInput } from '../snapshot/source.js';
-import { EXTENSION_NAME, encodeExtension } from '../tfjs-record/extension.js';
-import { type Hold, TensorCapture } from './capture-tensor.js';
-import { type CapturedOptimizer, captureOptimizer } from './optimizer-capture.js';
-import { untrained } from './preflight/untrained.js';
+import type { Progress } from '../../engine/progress.js';
+import { HoldfastError } from '../../errors.js';
+import type { TensorFilePlan } from '../../format/layout.js';
+import type { Json } from '../../format/state.js';
+import type { CheckpointManager } from '../../manager/manager.js';
+import type { WhenBusy } from '../../manager/options.js';
+import type { Attachment, SaveRequest } from '../../manager/save-request.js';
+import type { TensorInput } from '../../snapshot/source.js';
+import { EXTENSION_NAME, encodeExtension } from '../../tfjs-record/extension.js';
+import { type CapturedOptimizer, captureOptimizer } from '../optimizer/capture.js';
+import { untrained } from '../preflight/untrained.js';
+import { type Hold, TensorCapture } from '../tensors/capture-tensor.js';
 import type { NamedWeight, Weights } from './weights.js';
 
 /** Options of {@link saveModel}. */

@@ -1,8 +1,8 @@
 /** Whether the tensors of a checkpoint are those that there is room for. */
-import type { RestoredTensor } from '../catalog/tensor.js';
-import { HoldfastError } from '../errors.js';
-import { isAlike, matchTensors, type TensorMatch, type TensorShape } from '../format/match-tensors.js';
-import { type TensorPlace, toDtype } from './tensors.js';
+import type { RestoredTensor } from '../../catalog/tensor.js';
+import { HoldfastError } from '../../errors.js';
+import { isAlike, matchTensors, type TensorMatch, type TensorShape } from '../../format/match-tensors.js';
+import { type TensorPlace, toDtype } from '../tensors/tensors.js';
 
 /** What is wrong, one line per tensor. */
 export interface Mismatch {

@@ -1,14 +1,14 @@
 /** Restoring a model so that training goes on as if it had never stopped. */
 import type { LayersModel } from '@tensorflow/tfjs';
-import type { CheckpointManager } from '../manager/manager.js';
-import type { CallOptions } from '../manager/options.js';
-import type { Restored } from '../manager/restore.js';
-import type { RestoreTarget } from '../manager/target.js';
-import { applyToWeights, checkRestoreOptions, type RestoredModel, type RestoreModelOptions } from './apply-restored.js';
-import { restoreFor } from './choose-checkpoint.js';
-import { weightsOf } from './weights.js';
+import type { CheckpointManager } from '../../manager/manager.js';
+import type { CallOptions } from '../../manager/options.js';
+import type { Restored } from '../../manager/restore.js';
+import type { RestoreTarget } from '../../manager/target.js';
+import { restoreFor } from '../choose-checkpoint.js';
+import { applyToWeights, checkRestoreOptions, type RestoredModel, type RestoreModelOptions } from '../weights/apply-restored.js';
+import { weightsOf } from '../weights/weights.js';
 
-export type { RestoredModel, RestoreModelOptions } from './apply-restored.js';
+export type { RestoredModel, RestoreModelOptions } from '../weights/apply-restored.js';
 
 /**
  * Restores weights, optimizer slots, iterations and hyperparameters into `model`, which must be the same model, compiled with an

@@ -1,18 +1,18 @@
 /** From a checkpoint that was read into weights and their optimizer. */
 import type { Optimizer } from '@tensorflow/tfjs';
-import type { RestoredTensor } from '../catalog/tensor.js';
-import { HoldfastError } from '../errors.js';
-import type { TensorMatch } from '../format/match-tensors.js';
-import type { RunState } from '../format/state.js';
-import { toRenaming } from '../manager/expectation.js';
-import { assertKnown, type CallOptions, oneOf } from '../manager/options.js';
-import type { Restored } from '../manager/restore.js';
-import { decodeExtension, EXTENSION_NAME, type TfjsExtension } from '../tfjs-record/extension.js';
-import { type OptimizerSide, prepareIfItFits, prepareIfWanted } from './choose-optimizer.js';
-import { type Engine, runningEngine } from './engine.js';
+import type { RestoredTensor } from '../../catalog/tensor.js';
+import { HoldfastError } from '../../errors.js';
+import type { TensorMatch } from '../../format/match-tensors.js';
+import type { RunState } from '../../format/state.js';
+import { toRenaming } from '../../manager/expectation.js';
+import { assertKnown, type CallOptions, oneOf } from '../../manager/options.js';
+import type { Restored } from '../../manager/restore.js';
+import { decodeExtension, EXTENSION_NAME, type TfjsExtension } from '../../tfjs-record/extension.js';
+import { type Engine, runningEngine } from '../engine.js';
+import { type OptimizerSide, prepareIfItFits, prepareIfWanted } from '../optimizer/choose.js';
+import { assertPlaceable, type Placement, placeAll } from '../tensors/placement.js';
 import { type MatchedWeights, matchWeights } from './match-weights.js';
 import { mismatchError } from './mismatch.js';
-import { assertPlaceable, type Placement, placeAll } from './placement.js';
 import { type Weights, WORDS } from './weights.js';
 
 /** Options of {@link restoreModel}. */

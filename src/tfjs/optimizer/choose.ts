@@ -1,12 +1,12 @@
 /** Whether an optimizer is restored along with its weights. */
 import type { Optimizer } from '@tensorflow/tfjs';
-import { HoldfastError } from '../errors.js';
-import type { Restored } from '../manager/restore.js';
-import type { OptimizerRecord } from '../tfjs-record/extension.js';
-import type { MatchedWeights } from './match-weights.js';
-import { isKnown } from './optimizer-kinds.js';
-import { type PreparedOptimizer, prepareOptimizer } from './optimizer-restore.js';
-import { type Weights, WORDS } from './weights.js';
+import { HoldfastError } from '../../errors.js';
+import type { Restored } from '../../manager/restore.js';
+import type { OptimizerRecord } from '../../tfjs-record/extension.js';
+import type { MatchedWeights } from '../weights/match-weights.js';
+import { type Weights, WORDS } from '../weights/weights.js';
+import { isKnown } from './kinds.js';
+import { type PreparedOptimizer, prepareOptimizer } from './restore.js';
 
 /** What an optimizer is restored from, and into. */
 export interface OptimizerSide {

@@ -1,10 +1,10 @@
 /** The dtypes of TensorFlow.js in safetensors, and tensors from what was restored. */
 import type { DataType, Tensor } from '@tensorflow/tfjs';
-import type { RestoredTensor } from '../catalog/tensor.js';
-import { HoldfastError } from '../errors.js';
-import type { Dtype } from '../format/dtype.js';
-import { decodeStrings } from '../tfjs-record/strings.js';
-import type { Engine } from './engine.js';
+import type { RestoredTensor } from '../../catalog/tensor.js';
+import { HoldfastError } from '../../errors.js';
+import type { Dtype } from '../../format/dtype.js';
+import { decodeStrings } from '../../tfjs-record/strings.js';
+import type { Engine } from '../engine.js';
 
 /** safetensors' dtype of each dtype of TensorFlow.js; strings follow the convention of strings.ts. */
 const DTYPE_OF: Readonly<Record<DataType, Dtype>> = { float32: 'F32', int32: 'I32', bool: 'BOOL', complex64: 'C64', string: 'U8' };

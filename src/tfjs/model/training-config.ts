@@ -1,8 +1,8 @@
 /** How a model was compiled: what tfjs can write down of it, and compiling again from that. */
 import type { LayersModel, ModelCompileArgs, Tensor } from '@tensorflow/tfjs';
-import { HoldfastError } from '../errors.js';
-import type { Json } from '../format/state.js';
-import { readArguments, type TrialArguments } from './preflight/trial.js';
+import { HoldfastError } from '../../errors.js';
+import type { Json } from '../../format/state.js';
+import { readArguments, type TrialArguments } from '../preflight/trial.js';
 
 /** A loss or metric of the caller's own. */
 export type LossOrMetric = (truth: Tensor, prediction: Tensor) => Tensor;

@@ -1,9 +1,9 @@
 /** Saving what was captured, and letting go of it whatever happens. */
-import type { CheckpointManager } from '../manager/manager.js';
-import type { WhenBusy } from '../manager/options.js';
-import type { SaveResult } from '../manager/save.js';
-import type { PendingSave } from '../manager/saver.js';
-import { callFunctions, type OrFunctions, type StepResult } from '../manager/stepper.js';
+import type { CheckpointManager } from '../../manager/manager.js';
+import type { WhenBusy } from '../../manager/options.js';
+import type { SaveResult } from '../../manager/save.js';
+import type { PendingSave } from '../../manager/saver.js';
+import { callFunctions, type OrFunctions, type StepResult } from '../../manager/stepper.js';
 import type { CapturedWeights, SaveModelAsyncOptions } from './capture-weights.js';
 
 /** As `manager.save`. */

@@ -1,7 +1,7 @@
 /** The fields of a live optimizer, as its kind describes them. */
 import type { Optimizer, Tensor, Variable } from '@tensorflow/tfjs';
-import { HoldfastError, isHoldfastError } from '../errors.js';
-import { findKind, KINDS, type OptimizerKind } from '../tfjs-record/optimizer-kinds.js';
+import { HoldfastError, isHoldfastError } from '../../errors.js';
+import { findKind, KINDS, type OptimizerKind } from '../../tfjs-record/optimizer-kinds.js';
 
 export { findKind, type OptimizerKind };
 

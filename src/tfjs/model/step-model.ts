@@ -1,13 +1,13 @@
 /** Saving a model as training goes on, when the manager's trigger says so. */
 import type { LayersModel } from '@tensorflow/tfjs';
-import type { CheckpointManager } from '../manager/manager.js';
-import { assertKnown } from '../manager/options.js';
-import type { StepResult } from '../manager/stepper.js';
-import { SAVE_MODEL_ASYNC_KEYS } from './capture-weights.js';
-import { type StepModelOptions, stepCaptured } from './save-captured.js';
+import type { CheckpointManager } from '../../manager/manager.js';
+import { assertKnown } from '../../manager/options.js';
+import type { StepResult } from '../../manager/stepper.js';
+import { SAVE_MODEL_ASYNC_KEYS } from '../weights/capture-weights.js';
+import { type StepModelOptions, stepCaptured } from '../weights/save-captured.js';
 import { captureModel } from './save-model.js';
 
-export type { StepModelOptions } from './save-captured.js';
+export type { StepModelOptions } from '../weights/save-captured.js';
 
 /**
  * One step of training: saves the model in the background, as `saveModelAsync` does, if the `trigger` that the directory was opened with says so, and does

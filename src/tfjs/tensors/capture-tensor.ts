@@ -1,9 +1,9 @@
 /** Capturing tensors at one moment, to be written while training goes on. */
 import type { Tensor } from '@tensorflow/tfjs';
-import { HoldfastError } from '../errors.js';
-import { bitsOf, type Dtype } from '../format/dtype.js';
-import type { StreamedData, TensorInput } from '../snapshot/source.js';
-import { encodeStrings } from '../tfjs-record/strings.js';
+import { HoldfastError } from '../../errors.js';
+import { bitsOf, type Dtype } from '../../format/dtype.js';
+import type { StreamedData, TensorInput } from '../../snapshot/source.js';
+import { encodeStrings } from '../../tfjs-record/strings.js';
 import { liveArray, type NumberArray, type Place, placeOf, shareTensor } from './backends.js';
 import { checkArray, readParts } from './read-parts.js';
 import { toDtype } from './tensors.js';

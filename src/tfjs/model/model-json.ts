@@ -3,13 +3,13 @@
  * `tf.loadLayersModel` reads a checkpoint directory as it is.
  */
 import type { LayersModel } from '@tensorflow/tfjs';
-import { HoldfastError } from '../errors.js';
-import type { TensorFilePlan } from '../format/layout.js';
-import type { Attachment } from '../manager/save-request.js';
-import { MODEL_JSON, type WeightSpec, weightsManifest } from '../tfjs-record/weights-manifest.js';
-import { VERSION } from '../version.js';
+import { HoldfastError } from '../../errors.js';
+import type { TensorFilePlan } from '../../format/layout.js';
+import type { Attachment } from '../../manager/save-request.js';
+import { MODEL_JSON, type WeightSpec, weightsManifest } from '../../tfjs-record/weights-manifest.js';
+import { VERSION } from '../../version.js';
 
-export { isHeadSpec, stockWarnings, weightsManifest } from '../tfjs-record/weights-manifest.js';
+export { isHeadSpec, stockWarnings, weightsManifest } from '../../tfjs-record/weights-manifest.js';
 export { MODEL_JSON, type WeightSpec };
 
 /** The model's topology as plain JSON, captured now. Throws `ERR_MODEL` if the model cannot be written down. */

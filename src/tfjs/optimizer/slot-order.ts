@@ -3,8 +3,8 @@
  * after a restore tells which variable that is: in a loop of the caller's own the variables may have been made, or listed, in another order than before.
  */
 import type { Optimizer } from '@tensorflow/tfjs';
-import { HoldfastError } from '../errors.js';
-import type { OptimizerFields, OptimizerKind, Slot } from './optimizer-kinds.js';
+import { HoldfastError } from '../../errors.js';
+import type { OptimizerFields, OptimizerKind, Slot } from './kinds.js';
 
 type Gradients = Parameters<Optimizer['applyGradients']>[0];
 

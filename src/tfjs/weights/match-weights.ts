@@ -1,11 +1,11 @@
 /** Which tensor of a checkpoint is for which weight, and whether it fits. */
-import type { RestoredTensor } from '../catalog/tensor.js';
-import { HoldfastError } from '../errors.js';
-import { type Renaming, toRenaming } from '../manager/expectation.js';
-import type { Restored } from '../manager/restore.js';
-import type { TfjsExtension } from '../tfjs-record/extension.js';
+import type { RestoredTensor } from '../../catalog/tensor.js';
+import { HoldfastError } from '../../errors.js';
+import { type Renaming, toRenaming } from '../../manager/expectation.js';
+import type { Restored } from '../../manager/restore.js';
+import type { TfjsExtension } from '../../tfjs-record/extension.js';
+import type { TensorPlace } from '../tensors/tensors.js';
 import { type Comparison, compareTensors } from './mismatch.js';
-import type { TensorPlace } from './tensors.js';
 import { type NamedWeight, type Weights, WORDS } from './weights.js';
 
 /** How weights are found in a checkpoint. */

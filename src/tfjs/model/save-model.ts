@@ -1,9 +1,10 @@
 /** Saving a model with all that training goes on from. */
 import type { LayersModel } from '@tensorflow/tfjs';
-import type { CheckpointManager } from '../manager/manager.js';
-import { assertKnown } from '../manager/options.js';
-import type { SaveResult } from '../manager/save.js';
-import type { PendingSave } from '../manager/saver.js';
+import type { CheckpointManager } from '../../manager/manager.js';
+import { assertKnown } from '../../manager/options.js';
+import type { SaveResult } from '../../manager/save.js';
+import type { PendingSave } from '../../manager/saver.js';
+import { warningsOfLoading } from '../preflight/loading.js';
 import {
   type CapturedWeights,
   captureWeights,
@@ -12,14 +13,13 @@ import {
   SAVE_MODEL_KEYS,
   type SaveModelAsyncOptions,
   type SaveModelOptions,
-} from './capture-weights.js';
+} from '../weights/capture-weights.js';
+import { saveCaptured, saveCapturedAsync } from '../weights/save-captured.js';
+import { type NamedWeight, weightsOf } from '../weights/weights.js';
 import { captureTopology, encodeModelJson, stockWarnings } from './model-json.js';
-import { warningsOfLoading } from './preflight/loading.js';
-import { saveCaptured, saveCapturedAsync } from './save-captured.js';
 import { captureTrainingConfig } from './training-config.js';
-import { type NamedWeight, weightsOf } from './weights.js';
 
-export type { SaveModelAsyncOptions, SaveModelOptions } from './capture-weights.js';
+export type { SaveModelAsyncOptions, SaveModelOptions } from '../weights/capture-weights.js';
 
 /**
  * Saves `model`, a Sequential or functional `tf.LayersModel`, and its optimizer; resolves when the checkpoint is

@@ -1,7 +1,7 @@
 /** Variables of the caller's own, as those have who train with core operations. */
 import type { Variable } from '@tensorflow/tfjs';
-import { HoldfastError } from '../errors.js';
-import type { NamedWeight, Weights } from './weights.js';
+import { HoldfastError } from '../../errors.js';
+import type { NamedWeight, Weights } from '../weights/weights.js';
 
 /**
  * Variables to save or restore: by the names that they have in checkpoints, or as a list of variables that were given names of their own
