@@ -26,6 +26,8 @@ export { type PreflightOptions, type PreflightReport, preflight } from './prefli
 export type { PreflightError, PreflightProblem, PreflightWarning } from './preflight/problem.js';
 export { BackupAndRestore, type BackupAndRestoreOptions } from './resume/backup-and-restore.js';
 export { type CursorBatch, DataCursor, type DataCursorOptions } from './resume/data-cursor.js';
+export type { ArrayData } from './resume/facts.js';
+export type { BatchIterator, DatasetFactory, DatasetLike, EpochOfData } from './resume/pipeline.js';
 export { installRandom, type RunRandom } from './resume/random.js';
 export { type ResumableOptions, resumable } from './resume/resumable.js';
 export type { FitData, ResumableRun } from './resume/run.js';

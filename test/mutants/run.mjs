@@ -11,6 +11,7 @@ import { MANAGER } from './manager-mutants.mjs';
 import { TYPESCRIPT } from './mutants.mjs';
 import { NATIVE } from './native-mutants.mjs';
 import { POLICY } from './policy-mutants.mjs';
+import { RESUME } from './resume-mutants.mjs';
 import { TFJS } from './tfjs-mutants.mjs';
 
 const HELP = `Takes one safeguard out of the code at a time and expects the tests to notice.
@@ -40,7 +41,15 @@ const only = option('--only') ?? '';
 const [share, shares] = (option('--share') ?? '1/1').split('/').map(Number);
 
 // Those that need the native build come first: the first lane alone can build it.
-const all = [...NATIVE.map((mutant) => ({ ...mutant, native: true })), ...TYPESCRIPT, ...EXPERIMENT, ...MANAGER, ...POLICY, ...TFJS];
+const all = [
+  ...NATIVE.map((mutant) => ({ ...mutant, native: true })),
+  ...TYPESCRIPT,
+  ...EXPERIMENT,
+  ...MANAGER,
+  ...POLICY,
+  ...TFJS,
+  ...RESUME,
+];
 const mutants = all.filter(({ name }) => name.includes(only)).filter((_, i) => i % shares === share - 1);
 
 if (args.includes('--help')) console.log(HELP);

@@ -13,6 +13,7 @@ import {
   attempt,
   buildDense,
   comparable,
+  Interruption,
   type Outcome,
   rowsOf,
   SAMPLES,
@@ -99,6 +100,16 @@ describe('callbacks', () => {
     await expectSame({ train }, [9, 13]);
   });
 
+  test('what one draws when training begins again does not count', async () => {
+    const train: Attempt['train'] = (run, recorder) => {
+      const onTrainBegin = async () => void Math.random();
+      const onEpochBegin = async () => void Math.random();
+      return trainArrays(tf, { callbacks: { ...recorder, onTrainBegin, onEpochBegin } })(run, recorder, undefined as never);
+    };
+    await expectSame({ train, options: { saveFreq: 1 } }, [5]);
+    await expectSame({ train }, [5]);
+  });
+
   test('they see no batch a second time, and the averages of the epoch are those of all of it', async () => {
     const seen: string[] = [];
     const directory = freshDirectory();
@@ -156,6 +167,27 @@ describe('stopping', () => {
     expect(await attempt(tf, { directory, options, train: stopAt(6), interrupt: { step: 5, at: 'epoch' } })).toBeUndefined();
     const resumed = (await attempt(tf, { directory, options, train: trainArrays(tf) })) as Outcome;
     expect(comparable(resumed, 6)).toEqual(comparable(whole, 6));
+  });
+
+  test('at the end of an epoch, too', async () => {
+    const stopping =
+      (dies: boolean): NonNullable<Attempt['train']> =>
+      (run, recorder, model) => {
+        const onEpochEnd = async (epoch: number) => {
+          if (epoch === 1) model.stopTraining = true;
+        };
+        const onTrainEnd = async () => {
+          if (dies) throw new Interruption();
+        };
+        return trainArrays(tf, { epochs: 4, callbacks: { ...recorder, onEpochEnd, onTrainEnd } })(run, recorder, model);
+      };
+    const options = { saveFreq: every.epochs(1) };
+    const whole = (await attempt(tf, { directory: freshDirectory(), options, train: stopping(false) })) as Outcome;
+    const directory = freshDirectory();
+    expect(await attempt(tf, { directory, options, train: stopping(true) })).toBeUndefined();
+    const resumed = (await attempt(tf, { directory, options, train: stopping(false) })) as Outcome;
+    expect(resumed).toMatchObject({ resumedAt: 8, steps: 8, epochs: [0, 1], losses: new Map() });
+    expect(comparable(resumed, 8)).toEqual(comparable(whole, 8));
   });
 
   test('a fit that a callback has stopped is over, whatever epochs says', async () => {
