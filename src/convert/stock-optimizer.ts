@@ -7,6 +7,7 @@ import { HoldfastError } from '../errors.js';
 import type { Json } from '../format/state.js';
 import type { OptimizerRecord } from '../tfjs-record/extension.js';
 import { findKind, type OptimizerKind } from '../tfjs-record/optimizer-kinds.js';
+import { lossFunctionsOf } from '../tfjs-record/training-config.js';
 import type { SourceTensor, Training } from './contents.js';
 import { formatError, isObject, type ManifestSpec, type ModelDocument } from './model-document.js';
 
@@ -158,6 +159,8 @@ export async function toStockOptimizer(
   const { className, iterations, slots } = record;
   const left = (why: string): ToStock => ({ tensors: [], warnings: [`The state of the optimizer is left out: ${why}.`] });
   if (trainingConfig === null) return left('the source does not say how the model was compiled, and without that tfjs does not load it');
+  const [lossFunction] = lossFunctionsOf(trainingConfig);
+  if (lossFunction !== undefined) return left(`stock tfjs cannot compile the model again, whose loss is a function (${lossFunction})`);
   if (className === 'Adamax') return left('stock tfjs cannot load that of Adamax');
   const kind = findKind(className);
   if (kind === undefined) return left(`${className} is not known`);

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { HoldfastError } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
+import { lossFunctionsOf } from '../tfjs-record/training-config.js';
 import { MODEL_JSON } from '../tfjs-record/weights-manifest.js';
 import { VERSION } from '../version.js';
 import type { SourceTensor } from './contents.js';
@@ -33,6 +34,7 @@ export async function writeTfjs(plan: Plan, directory: string, shardBytes: numbe
   const isLayers = model.format === 'layers-model';
   const trained = isLayers && training !== undefined ? training : undefined;
   const optimizer = trained === undefined ? undefined : await toStockOptimizer(trained, plan.optimizer, new Set(byName.keys()));
+  const trainingConfig = trained?.trainingConfig ?? null;
   const slots = optimizer?.tensors ?? [];
   const weights = [
     ...tensors.map(({ name }) => specByName.get(name)),
@@ -46,7 +48,7 @@ export async function writeTfjs(plan: Plan, directory: string, shardBytes: numbe
     generatedBy: model.fields['generatedBy'] ?? `holdfast ${VERSION}`,
     convertedBy: `holdfast ${VERSION}`,
     weightsManifest: [{ paths: shards.names, weights }],
-    ...(trained === undefined || trained.trainingConfig === null ? {} : { trainingConfig: trained.trainingConfig }),
+    ...(trainingConfig === null || lossFunctionsOf(trainingConfig).length > 0 ? {} : { trainingConfig }),
   };
   const json = Buffer.from(`${JSON.stringify(document)}\n`);
   const bytes = await NewFile.write(path.join(directory, MODEL_JSON), meter, (file) => file.append(json));

@@ -30,6 +30,21 @@ async function stockModel(directory: string): Promise<tf.LayersModel> {
   return tf.loadLayersModel(stockHandler(directory, tf));
 }
 
+test('a model whose loss is a function goes to stock tfjs uncompiled, which cannot compile it, and that is said', async () => {
+  const directory = freshDirectory();
+  const model = sequentialModel(tf);
+  const steep = (truth: tf.Tensor, output: tf.Tensor) => tf.mean(tf.pow(tf.sub(truth, output), 4)) as tf.Scalar;
+  model.compile({ optimizer: 'adam', loss: steep });
+  await train(tf, model, 0, 1);
+  await saveModel(await openManager(directory), model, { step: 1 });
+  const target = path.join(freshDirectory(), 'web');
+  const { warnings } = await convert(directory, target, { to: 'tfjs' });
+  expect(warnings).toEqual([expect.stringContaining('a function (steep)')]);
+  const stock = await stockModel(target);
+  expect(stock.optimizer).toBeUndefined();
+  expect(weightsOf(stock)).toEqual(weightsOf(model));
+});
+
 const BUILDS = [
   ['a Sequential', sequentialModel],
   ['a functional model', functionalModel],

@@ -7,6 +7,7 @@ import { assertSignalAndListener, type CallOptions } from '../../manager/options
 import type { Restored } from '../../manager/restore.js';
 import type { RestoreTarget } from '../../manager/target.js';
 import { decodeExtension, EXTENSION_NAME, type OptimizerRecord, type TfjsExtension } from '../../tfjs-record/extension.js';
+import { lossFunctionsOf } from '../../tfjs-record/training-config.js';
 import { restoreFrom } from '../choose-checkpoint.js';
 import { decodeModelJson, isHeadSpec, type ModelJson } from '../model/model-json.js';
 import { announce, type ExactLoad } from './exact-load.js';
@@ -63,7 +64,7 @@ function checkpointArtifacts(restored: Restored, includeOptimizer: boolean): io.
 /** The optimizer, if the checkpoint also says how to compile: without its state a model is not compiled, as in tfjs. */
 function usableOptimizer({ optimizer, trainingConfig }: TfjsExtension, name: string): OptimizerRecord | undefined {
   if (optimizer === null) return undefined;
-  if (trainingConfig !== null) return optimizer;
+  if (trainingConfig !== null && lossFunctionsOf(trainingConfig).length === 0) return optimizer;
   warn(
     `${name} does not say how the model was compiled, so it is loaded without its optimizer (${optimizer.className}). Compile it, and use restoreModel.`,
   );

@@ -2,6 +2,7 @@
 import type { LayersModel, ModelCompileArgs, Tensor } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
+import { lossFunctionsOf } from '../../tfjs-record/training-config.js';
 import { readArguments, type TrialArguments } from '../preflight/trial.js';
 
 /** A loss or metric of the caller's own. */
@@ -13,12 +14,6 @@ interface TrainingInternals {
   isOptimizerOwned: boolean;
   getTrainingConfig(): unknown;
 }
-
-/** tfjs' record, and what it leaves out. */
-type TrainingConfig = { readonly [key: string]: Json } & {
-  /** Names of losses that are functions: whoever compiles again must have them. */
-  readonly lossFunctions?: readonly string[];
-};
 
 /** tfjs' training configuration, or why there is none. */
 export interface CapturedTraining {
@@ -75,7 +70,7 @@ function named(loss: unknown): unknown {
  * missing, and nothing is compiled then. Throws `ERR_MODEL` if tfjs cannot.
  */
 export function applyTrainingConfig(model: LayersModel, config: Json, functions: Readonly<Record<string, LossOrMetric>> = {}): boolean {
-  const { lossFunctions = [] } = config as TrainingConfig;
+  const lossFunctions = lossFunctionsOf(config);
   const found = (name: unknown) => (typeof name === 'string' ? own(functions, name) : undefined) ?? name;
   if (!lossFunctions.every((name) => own(functions, name) !== undefined)) return false;
   try {

@@ -107,6 +107,8 @@ export class BackupAndRestore {
 
   /** A call that was looked up before this was made, as in `model.fit(x, y, { callbacks: [new BackupAndRestore(…)] })`, is made once more. */
   takeOver(trained: LayersModel, method: 'fit' | 'fitDataset', args: readonly unknown[]): Promise<unknown> | undefined {
+    // What stands in for this in a fit of `resumable` has its methods alone, and comes to onTrainBegin.
+    if (!Object.hasOwn(this, 'options')) return undefined;
     const { model } = this.options;
     if (trained !== model && trained !== (model as { readonly model?: unknown }).model) return undefined;
     return (model[method] as (...args: readonly unknown[]) => Promise<unknown>)(...args);
