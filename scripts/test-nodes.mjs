@@ -13,18 +13,24 @@ const env = { HOLDFAST_KILLS: '20', ...process.env };
 const SAME_EVERYWHERE = [
   'test/bench/**',
   'test/cli/bench*',
+  'test/cli/convert*',
   'test/cli/diff*',
   'test/cli/prune*',
   'test/cli/repair*',
   'test/docs/**',
   'test/examples/**',
   'test/experiment/durable.test.ts',
+  'test/convert/**',
   'test/corpus.test.ts',
   'test/format/**',
   'test/policy/**',
   'test/simulation/**',
   'test/structure/**',
   'test/terminal/**',
+  'test/tfjs/preflight*',
+  'test/tfjs/resume/killed*',
+  'test/tfjs/resume/order*',
+  'test/tfjs/*refusals*',
 ];
 const failed = [];
 
