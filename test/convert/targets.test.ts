@@ -67,6 +67,18 @@ describe.each(TARGETS)('%s', (_, name, options) => {
     expect(look(path.dirname(target))).toEqual(before);
   });
 
+  test('is not there when the checksum behind the last byte of the source is wrong', async () => {
+    const npz = path.join(freshDirectory(), 'source.npz');
+    await convert(model(1), npz);
+    const bytes = readFileSync(npz);
+    bytes[bytes.indexOf(randomTensor('F32', [8], 1).bytes) + 31]! ^= 1;
+    writeFileSync(npz, bytes);
+    const target = path.join(freshDirectory(), name);
+    const topology = options.to === 'tfjs' ? { topology: model(1) } : {};
+    await rejection(convert(npz, target, { ...options, ...topology }), 'ERR_CHECKSUM');
+    expect(readdirSync(path.dirname(target))).toEqual([]);
+  });
+
   test('is not there when the signal fires in the middle, or before', async () => {
     const target = path.join(freshDirectory(), name);
     const source = bareFile({ w: { dtype: 'F32', shape: [8_000_000], data: new Uint8Array(32_000_000) } });

@@ -75,7 +75,7 @@ export const CALLBACKS = [
     file: 'src/tfjs/callbacks/destination.ts',
     find: "      if (pending?.status !== 'accepted') capture.release();\n",
     replace: '',
-    tests: CHECKPOINT,
+    tests: ['test/tfjs/callbacks/wasm.test.ts'],
   },
   {
     name: 'one moment is saved once',

@@ -42,11 +42,11 @@ export const IO = [
     tests: REGISTERED,
   },
   {
-    name: 'the capture of a save is let go',
+    name: 'the capture of a save that is refused is let go',
     file: 'src/tfjs/io/handler.ts',
     find: '      capture.release();\n',
     replace: '',
-    tests: REGISTERED,
+    tests: ['test/tfjs/io-wasm.test.ts'],
   },
   {
     name: 'tfjs does not read zeros from a list whose last buffer is the longest',
