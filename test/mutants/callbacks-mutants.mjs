@@ -64,13 +64,6 @@ export const CALLBACKS = [
     tests: CHECKPOINT,
   },
   {
-    name: 'batches are counted over the ends of epochs',
-    file: 'src/tfjs/callbacks/model-checkpoint.ts',
-    find: '    this.currentEpoch = epoch;',
-    replace: '    this.currentEpoch = epoch;\n    this.batchesSinceSave = 0;',
-    tests: CHECKPOINT,
-  },
-  {
     name: 'the capture of a save that is refused is let go',
     file: 'src/tfjs/callbacks/destination.ts',
     find: "      if (pending?.status !== 'accepted') capture.release();\n",
@@ -92,10 +85,10 @@ export const CALLBACKS = [
     tests: PERIODIC,
   },
   {
-    name: "a callback removes none but its own names' checkpoints",
+    name: 'what is of no callback by its name stays',
     file: 'src/tfjs/callbacks/retention.ts',
-    find: 'entries.filter(({ name }) => (owns === undefined ? !named.some((each) => each.test(name)) : owns.test(name)))',
-    replace: 'entries',
+    find: ' || (named.length === all.length && !named.some((each) => each.test(entry.name)))',
+    replace: '',
     tests: PERIODIC,
   },
   {
@@ -103,13 +96,6 @@ export const CALLBACKS = [
     file: 'src/tfjs/callbacks/early-stopping.ts',
     find: 'if (this.wait >= patience && epoch > 0)',
     replace: 'if (this.wait > patience && epoch > 0)',
-    tests: STOPPING,
-  },
-  {
-    name: 'the wait begins anew only where the baseline is beaten',
-    file: 'src/tfjs/callbacks/early-stopping.ts',
-    find: 'if (baseline === undefined || beats(value, baseline, this.monitor)) this.wait = 0;',
-    replace: 'this.wait = 0;',
     tests: STOPPING,
   },
   {

@@ -28,13 +28,6 @@ export const IO = [
     tests: REGISTERED,
   },
   {
-    name: 'a model that has grown is refused where strict',
-    file: 'src/tfjs/io/exact-load.ts',
-    find: "strict ? 'strict' : 'weak'",
-    replace: "'weak'",
-    tests: REGISTERED,
-  },
-  {
     name: 'saves to one directory go in the order of the calls',
     file: 'src/tfjs/io/handler.ts',
     find: 'const turn = (turns.get(directory) ?? Promise.resolve()).then(',
@@ -56,25 +49,11 @@ export const IO = [
     tests: REGISTERED,
   },
   {
-    name: 'bytes that no weight is of are no success',
-    file: 'src/tfjs/io/weight-data.ts',
-    find: '  if (at === total) return weights;',
-    replace: '  return weights;',
-    tests: PLAIN,
-  },
-  {
     name: 'a state that tfjs cannot take leaves the model uncompiled',
     file: 'src/tfjs/io/load-artifacts.ts',
     find: 'trainingConfig: isLost ? null : trainingConfig',
     replace: 'trainingConfig',
     tests: PLAIN,
-  },
-  {
-    name: 'stock files that are too short are refused',
-    file: 'src/tfjs/io/stock-directory.ts',
-    find: 'if (this.at + length <= this.end) return;',
-    replace: 'return;',
-    tests: STOCK,
   },
   {
     name: 'stock files that are too long are refused',

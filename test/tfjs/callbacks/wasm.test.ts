@@ -15,9 +15,9 @@ test('no tensor is left of saves, nor of one that is refused', async () => {
   const directory = freshDirectory();
   const model = sequentialModel(tf, 'adam');
   await fitScript(tf, model, { val_loss: [1] }, []);
-  const left = async (fit: () => Promise<unknown>) => {
+  const left = async (run: () => Promise<unknown>) => {
     const before = alive(tf).numTensors;
-    await fit();
+    await run();
     return alive(tf).numTensors - before;
   };
   const both = [new ModelCheckpoint({ directory }), new PeriodicCheckpoint({ directory, everySteps: 2 })];
