@@ -75,6 +75,13 @@ test('a .npz or .safetensors that is cut anywhere, or has something behind it', 
   expect(await outcome(inFile('x.safetensors', Buffer.concat([await goodFile('x.safetensors'), Buffer.alloc(1)])))).toBe('ERR_EXTENDED');
 });
 
+test('a .npz with two arrays of one name is refused', async () => {
+  const file = path.join(freshDirectory(), 'x.npz');
+  await convert(await checkpointOf({ a: randomTensor('F32', [2], 1), b: randomTensor('F32', [2], 2) }), file);
+  const renamed = readFileSync(file, 'latin1').replaceAll('b.npy', 'a.npy');
+  expect(await outcome(inFile('x.npz', Buffer.from(renamed, 'latin1')))).toBe('ERR_FORMAT');
+});
+
 /** A zip file of one stored member. */
 function zipOf(name: string, data: Buffer): Buffer {
   const { local, end } = zipParts(name, data, data.length);
@@ -122,6 +129,14 @@ describe('an array', () => {
     const scalar = "{'descr': '|u1', 'fortran_order': False, 'shape': (), }";
     expect(await outcome(inFile('x.npz', zipOf('x.npy', npyOf(scalar, FOUR.subarray(1, 2), 3))))).toMatchObject({
       x: { dtype: 'U8', shape: [] },
+    });
+  });
+
+  test('in the order of Fortran, with its bytes turned around, by hand', async () => {
+    const stored = Buffer.from(Uint16Array.of(0x0a00, 0x0d00, 0x0b00, 0x0e00, 0x0c00, 0x0f00).buffer);
+    const header = "{'descr': '>u2', 'fortran_order': True, 'shape': (2, 3), }";
+    expect(await outcome(inFile('x.npz', zipOf('x.npy', npyOf(header, stored))))).toEqual({
+      x: { dtype: 'U16', shape: [2, 3], bytes: Buffer.from(Uint16Array.of(10, 11, 12, 13, 14, 15).buffer) },
     });
   });
 
@@ -251,6 +266,18 @@ describe('a stock directory', () => {
     expect(message).toContain('--no-optimizer');
     expect(await convert(source, freshDirectory(), { optimizer: false })).toMatchObject({ tensors: 1 });
   });
+});
+
+test('slots of two weights that change places in the second list are refused: each would get the state of the other', async () => {
+  const slot = (name: string) => ({ ...SPEC, name, group: 'optimizer' });
+  const specs = [SPEC, { ...SPEC, name: 'x' }, { name: 'iter', dtype: 'int32', shape: [], group: 'optimizer' }];
+  const config = { learningRate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 };
+  const trainingConfig = { loss: 'mse', metrics: [], optimizer_config: { class_name: 'Adam', config } };
+  const source = (...slots: string[]) =>
+    stockDirectory({ ...TOPOLOGY, trainingConfig }, [...specs, ...slots.map(slot)], new Uint8Array(2 * 8 + 4 + 4 * 8));
+  expect(await convert(source('w/m', 'x/m', 'w/v', 'x/v'), freshDirectory())).toMatchObject({ from: 'tfjs' });
+  const { message } = await rejection(convert(source('w/m', 'x/m', 'x/v', 'w/v'), freshDirectory()), 'ERR_CONVERT');
+  expect(message).toContain('"x/v" is not where that of "w" should be');
 });
 
 test('a file that becomes shorter while it is read', async () => {

@@ -67,6 +67,18 @@ describe.each(TARGETS)('%s', (_, name, options) => {
     expect(look(path.dirname(target))).toEqual(before);
   });
 
+  test('is not there when the checksum behind the last byte of the source is wrong', async () => {
+    const npz = path.join(freshDirectory(), 'source.npz');
+    await convert(model(1), npz);
+    const bytes = readFileSync(npz);
+    bytes[bytes.indexOf(randomTensor('F32', [8], 1).bytes) + 31]! ^= 1;
+    writeFileSync(npz, bytes);
+    const target = path.join(freshDirectory(), name);
+    const topology = options.to === 'tfjs' ? { topology: model(1) } : {};
+    await rejection(convert(npz, target, { ...options, ...topology }), 'ERR_CHECKSUM');
+    expect(readdirSync(path.dirname(target))).toEqual([]);
+  });
+
   test('is not there when the signal fires in the middle, or before', async () => {
     const target = path.join(freshDirectory(), name);
     const source = bareFile({ w: { dtype: 'F32', shape: [8_000_000], data: new Uint8Array(32_000_000) } });
@@ -158,6 +170,33 @@ describe('what is in the way', () => {
     const checkpoints = freshDirectory();
     await convert(real, checkpoints);
     expect((await tensorsOf(checkpoints)).tensors['w']!.bytes).toEqual(randomTensor('F32', [8], 2).bytes);
+  });
+
+  test.each(TARGETS)('%s that somebody else makes in the meantime: it stays', async (_, name, options) => {
+    const target = path.join(freshDirectory(), name);
+    const make = () => {
+      if (options.to === undefined) writeFileSync(target, 'theirs');
+      else mkdirSync(target, { recursive: true });
+    };
+    const onProgress = ({ phase }: { phase: string }) => phase === 'write' && make();
+    await rejection(convert(model(1), target, { ...options, onProgress }), 'ERR_EXISTS');
+    expect(readdirSync(path.dirname(target))).toEqual([name]);
+    if (options.to === undefined) expect(readFileSync(target, 'utf8')).toBe('theirs');
+    else expect(readdirSync(target)).toEqual([]);
+  });
+
+  test('another conversion that goes on beside it: what it has written so far is not removed', async () => {
+    const directory = freshDirectory();
+    const names = ['a', 'b', 'c'].map((name) => path.join(directory, `${name}.npz`));
+    const second: Promise<unknown>[] = [];
+    const onProgress = ({ phase }: { phase: string }) => {
+      if (phase === 'write' && second.length === 0) second.push(...names.slice(1).map((target) => convert(model(2), target)));
+    };
+    const source = bareFile({ w: { dtype: 'F32', shape: [8_000_000], data: new Uint8Array(32_000_000) } });
+    await convert(source, names[0]!, { onProgress });
+    await Promise.all(second);
+    expect(second).toHaveLength(2);
+    expect(readdirSync(directory)).toEqual(['a.npz', 'b.npz', 'c.npz']);
   });
 
   test('the source itself: it is read before it is replaced', async () => {

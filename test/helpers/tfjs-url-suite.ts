@@ -1,8 +1,10 @@
 /** What holdfast:// must do on every backend. */
+import { writeFileSync } from 'node:fs';
 import type { Tensor } from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
 import { holdfastHandler, registerHoldfast } from '../../src/tfjs/index.js';
 import { freshDirectory } from './directory.js';
+import { rejection } from './errors.js';
 import { graphArtifacts } from './graph-model.js';
 import { alive, functionalModel, optimizerOf, sequentialModel, train, weightsOf } from './tfjs.js';
 import type { LoadedBackend } from './tfjs-backends.js';
@@ -26,6 +28,24 @@ export function testUrls({ tf, name }: LoadedBackend): void {
       expect(weightsOf(loaded)).toEqual(weightsOf(model));
       expect(optimizerOf(loaded)).toEqual(optimizerOf(model));
       loaded.dispose();
+      expect(alive(tf)).toEqual(before);
+    });
+
+    test('a save that is refused leaves no tensor', async () => {
+      registerHoldfast(tf);
+      const directory = freshDirectory();
+      const model = sequentialModel(tf, tf.train.adam(0.01));
+      await train(tf, model, 0, 1);
+      const before = alive(tf);
+      for (const [options, code] of [
+        [{ tags: ['a/b'] }, 'ERR_INVALID_NAME'],
+        [{ signal: AbortSignal.abort() }, 'ERR_ABORTED'],
+      ] as const) {
+        await rejection(model.save(holdfastHandler(directory, options)), code);
+        expect(alive(tf)).toEqual(before);
+      }
+      writeFileSync(`${directory}/file`, '');
+      await rejection(model.save(`holdfast://${directory}/file`), 'ERR_NOT_A_DIRECTORY');
       expect(alive(tf)).toEqual(before);
     });
 

@@ -6,7 +6,10 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
+import { CALLBACKS } from './callbacks-mutants.mjs';
+import { CONVERT } from './convert-mutants.mjs';
 import { EXPERIMENT } from './experiment-mutants.mjs';
+import { IO } from './io-mutants.mjs';
 import { MANAGER } from './manager-mutants.mjs';
 import { TYPESCRIPT } from './mutants.mjs';
 import { NATIVE } from './native-mutants.mjs';
@@ -48,7 +51,10 @@ const all = [
   ...MANAGER,
   ...POLICY,
   ...TFJS,
+  ...IO,
+  ...CALLBACKS,
   ...RESUME,
+  ...CONVERT,
 ];
 const mutants = all.filter(({ name }) => name.includes(only)).filter((_, i) => i % shares === share - 1);
 

@@ -1,7 +1,9 @@
 /** On the real tfjs-node: holdfast://, stock directories of its own, and its file:// taken over. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import promises from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { holdfastHandler, loadModel, registerHoldfast } from '../../src/tfjs/index.js';
 import { ended, startNode } from '../helpers/child.js';
 import { freshDirectory } from '../helpers/directory.js';
@@ -92,6 +94,33 @@ describe.runIf(backend !== undefined)('file://, taken over', () => {
     await Promise.all([7, 8, 9].map((step) => model.save(`file://${directory}`, { step } as never)));
     expect(JSON.parse(readFileSync(`${directory}/model.json`, 'utf8')).holdfastCheckpoint).toBe('checkpoint_step00000009');
     expect(checkpoints(directory)).toHaveLength(2);
+  });
+
+  test('model.json is durable before it takes its place, and then its place', async () => {
+    const { model, directory } = await takenOver();
+    const { open, rename } = promises;
+    const calls: string[] = [];
+    const nameOf = (file: unknown) => path.relative(directory, String(file));
+    promises.open = async (file, ...rest) => {
+      const handle = await open(file, ...rest);
+      const { sync } = handle;
+      handle.sync = async () => {
+        calls.push(`fsync ${nameOf(file)}`);
+        await sync.call(handle);
+      };
+      return handle;
+    };
+    promises.rename = async (from, to) => {
+      calls.push(`rename ${nameOf(from)} ${nameOf(to)}`);
+      await rename(from, to);
+    };
+    syncBuiltinESMExports();
+    onTestFinished(() => {
+      Object.assign(promises, { open, rename });
+      syncBuiltinESMExports();
+    });
+    await model.save(`file://${directory}`);
+    expect(calls).toEqual(['fsync .tmp-model.json', 'rename .tmp-model.json model.json', 'fsync ']);
   });
 
   test('a stock save that was there is replaced, and one that is damaged passed over', async () => {

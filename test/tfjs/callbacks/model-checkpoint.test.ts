@@ -1,6 +1,7 @@
 /** ModelCheckpoint saves when, what and under which name Keras's would, and says so in its words. */
 import { readdirSync, readlinkSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { CheckpointInfo } from '../../../src/catalog/checkpoint.js';
@@ -236,6 +237,43 @@ describe('failures', () => {
     ]);
     await rejection(fit, 'ERR_NOT_FOUND');
     expect(epochs.length).toBeLessThan(50);
+  });
+
+  /** Takes the directory away when training has begun. */
+  function takenAway(directory: string) {
+    const epochs: number[] = [];
+    const callback = {
+      async onEpochBegin(epoch: number) {
+        epochs.push(epoch);
+        if (epoch === 0) rmSync(directory, { recursive: true });
+        // Saves in the background get on.
+        await setTimeout(5);
+      },
+    };
+    return { epochs, callback };
+  }
+
+  test('the only save of a fit that fails rejects it: at its end, or before long', async () => {
+    const directory = path.join(freshDirectory(), 'gone');
+    const once = () => new ModelCheckpoint({ directory, saveBestOnly: true });
+    const short = fitScript(tf, sequentialModel(tf, 'sgd'), { val_loss: [1] }, [takenAway(directory).callback, once()]);
+    await rejection(short, 'ERR_NOT_FOUND');
+    const { epochs, callback } = takenAway(directory);
+    const values = Array.from({ length: 100 }, (_, i) => i);
+    await rejection(fitScript(tf, sequentialModel(tf, 'sgd'), { val_loss: values }, [callback, once()]), 'ERR_NOT_FOUND');
+    expect(epochs.length).toBeLessThan(100);
+  });
+
+  test('with async: false training waits for every save, and a save that fails rejects the fit at once', async () => {
+    const directory = path.join(freshDirectory(), 'there');
+    const counts: number[] = [];
+    const look = { onEpochEnd: () => void counts.push(checkpoints(directory).length) };
+    const waiting = () => new ModelCheckpoint({ directory, async: false });
+    await fitScript(tf, sequentialModel(tf, 'sgd'), { val_loss: [2, 1] }, [waiting(), look]);
+    expect(counts).toEqual([1, 2]);
+    const { epochs, callback } = takenAway(directory);
+    await rejection(fitScript(tf, sequentialModel(tf, 'sgd'), { val_loss: [2, 1] }, [callback, waiting()]), 'ERR_NOT_FOUND');
+    expect(epochs).toEqual([0]);
   });
 
   test('a fit that fails has not lost what was accepted before, and has given the directory up', async () => {
