@@ -3,7 +3,7 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import type { CheckpointManager } from '../../manager/manager.js';
 import { FitCallback } from './callback.js';
-import { Destination, type DestinationSettings } from './destination.js';
+import { type BegunSave, Destination, type DestinationSettings } from './destination.js';
 import { isParticipant } from './fit.js';
 import type { Logs } from './logs.js';
 import type { SavingOptions } from './saving-options.js';
@@ -63,7 +63,7 @@ export abstract class SavingCallback extends FitCallback {
     return this.destination.open();
   }
 
-  protected async save(facts: CheckpointFacts): Promise<void> {
-    await this.destination.save(this.model, facts);
+  protected async save(facts: CheckpointFacts): Promise<BegunSave> {
+    return this.destination.save(this.model, facts);
   }
 }
