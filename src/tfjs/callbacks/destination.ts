@@ -23,12 +23,6 @@ export interface DestinationSettings {
   readonly shares: boolean;
 }
 
-/** A save that was begun. */
-export interface BegunSave {
-  /** A failure has been noted: nobody else need hear of it. */
-  readonly committed: Promise<SaveResult | null>;
-}
-
 export class Destination {
   private manager: CheckpointManager | undefined;
   private takeWishAway = () => {};
@@ -57,10 +51,10 @@ export class Destination {
   }
 
   /**
-   * Saves `model` as it is now; with `async` resolves when that is captured. Throws what `saveModelAsync` throws, and what an earlier save failed with.
+   * Saves `model` as it is now; with `async` resolves when that is captured. A failure of `committed` is noted here: nobody else need hear of it. Throws what `saveModelAsync` throws, and what an earlier save failed with.
    * `open` comes first.
    */
-  async save(model: LayersModel, facts: CheckpointFacts): Promise<BegunSave> {
+  async save(model: LayersModel, facts: CheckpointFacts): Promise<{ readonly committed: Promise<SaveResult | null> }> {
     this.throwFailure();
     const { manager, settings } = this;
     if (manager === undefined) throw new HoldfastError('ERR_CLOSED', `${settings.who}: no fit is going on.`);
