@@ -208,3 +208,8 @@ test('with stable: false a typed array of the caller may change at once', async 
   const restored = await manager.restore('latest', { contents: 'any' });
   expect([...restored!.tensors.get('d/kernel')!.data]).toEqual([1, 2, 3, 4]);
 });
+
+test('what is neither a path nor a manager is refused', async () => {
+  const error = await rejection(loadModel(undefined as unknown as string), 'ERR_INVALID_ARGUMENT');
+  expect(error.message).toMatch(/path of a directory/);
+});

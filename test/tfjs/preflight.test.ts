@@ -410,3 +410,19 @@ test('a model with warnings is restored whole into one that is built', async () 
   await restoreModel(manager, fresh);
   expect(weightsOf(fresh)).toEqual(weightsOf(model));
 });
+
+test('changed-trainable: layers that were frozen after compile are still trained, and the optimizer of one that is loaded does not fit', async () => {
+  const model = sequentialModel(tf, 'adam');
+  await train(tf, model, 0, 2);
+  expect(preflight(model).warnings).toEqual([]);
+  (model.layers[0] as tf.layers.Layer).trainable = false;
+  const [found] = preflight(model).warnings;
+  const frozen = (model.layers[0] as tf.layers.Layer).weights.map(({ originalName }) => originalName);
+  expect(found).toMatchObject({ problem: 'changed-trainable', names: frozen });
+  const { manager, result } = await saved(model);
+  expect(result.warnings).toContain(found?.message);
+  await rejection(loadModel(manager), 'ERR_MODEL_MISMATCH');
+  expect(await loadModel(manager, 'latest', { includeOptimizer: false })).toMatchObject({ optimizerRestored: false });
+  model.compile({ optimizer: 'adam', loss: 'meanSquaredError' });
+  expect(preflight(model).warnings).toEqual([]);
+});

@@ -85,6 +85,7 @@ export abstract class FitCallback implements FitParticipant {
 
   async onBatchEnd(batch: number, logs?: Logs): Promise<void> {
     this.batches++;
+    this.resumed = false;
     await this.batchEnd(batch, logs ?? {});
   }
 

@@ -4,6 +4,7 @@ import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
 import { CheckpointManager } from '../../manager/manager.js';
 import type { OpenOptions } from '../../manager/options.js';
+import type { SaveResult } from '../../manager/save.js';
 import type { PendingSave } from '../../manager/saver.js';
 import { captureModel } from '../model/save-model.js';
 import { addWish, ruleOf, type Wish } from './retention.js';
@@ -50,10 +51,10 @@ export class Destination {
   }
 
   /**
-   * Saves `model` as it is now; with `async` resolves when that is captured. Throws what `saveModelAsync` throws, and what an earlier save failed with.
+   * Saves `model` as it is now; with `async` resolves when that is captured. A failure of `committed` is noted here: nobody else need hear of it. Throws what `saveModelAsync` throws, and what an earlier save failed with.
    * `open` comes first.
    */
-  async save(model: LayersModel, facts: CheckpointFacts): Promise<void> {
+  async save(model: LayersModel, facts: CheckpointFacts): Promise<{ readonly committed: Promise<SaveResult | null> }> {
     this.throwFailure();
     const { manager, settings } = this;
     if (manager === undefined) throw new HoldfastError('ERR_CLOSED', `${settings.who}: no fit is going on.`);
@@ -62,6 +63,7 @@ export class Destination {
     const committed = shared ?? (await this.saveAnew(manager, model, facts, moment)).committed;
     this.follow(committed);
     if (this.options.async === false) await committed;
+    return { committed };
   }
 
   /** Throws what a save in the background failed with, once for each. */
@@ -101,7 +103,7 @@ export class Destination {
     return pending;
   }
 
-  private follow(committed: Promise<unknown>): void {
+  private follow(committed: Promise<SaveResult | null>): void {
     const outcome = committed.then(
       () => {},
       (error: unknown) => {

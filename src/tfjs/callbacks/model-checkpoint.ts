@@ -70,6 +70,7 @@ export class ModelCheckpoint extends SavingCallback implements StatefulCallback 
   private bestSoFar: number | undefined;
   private currentEpoch = 0;
   private batchesSinceSave = 0;
+  private saidOtherName = false;
 
   constructor(filepath: string, options?: ModelCheckpointOptions);
   constructor(options: ModelCheckpointOptions & ({ filepath: string } | { directory: string } | { manager: CheckpointManager }));
@@ -106,6 +107,7 @@ export class ModelCheckpoint extends SavingCallback implements StatefulCallback 
 
   protected override async trainBegin(resumed: boolean): Promise<void> {
     await super.trainBegin(resumed);
+    this.saidOtherName = false;
     if (this.options.saveBestOnly === true) await this.learnBest(await this.manager());
   }
 
@@ -148,8 +150,18 @@ export class ModelCheckpoint extends SavingCallback implements StatefulCallback 
     const { metric } = this.monitor;
     const metrics = withNames(await readLogs(logs), [metric, ...(this.target?.template.fields ?? [])]);
     const naming = { epoch: epoch + 1, ...batch };
-    if (!this.shouldSave(epoch, metrics, this.shownName({ ...place, ...naming, metrics }))) return;
-    await this.save({ ...place, metrics, ...(this.target === undefined ? {} : { naming }) });
+    const name = this.shownName({ ...place, ...naming, metrics });
+    if (!this.shouldSave(epoch, metrics, name)) return;
+    const { committed } = await this.save({ ...place, metrics, ...(this.target === undefined ? {} : { naming }) });
+    if (this.target?.template.isFixed === false)
+      void committed.then((saved) => saved && this.tellOfOtherName(name, saved.name)).catch(() => {});
+  }
+
+  /** Keras would have written over the file: who reads what the message said would get the old model. */
+  private tellOfOtherName(wanted: string, given: string): void {
+    if (path.basename(wanted) === given || this.saidOtherName) return;
+    this.saidOtherName = true;
+    this.warn(`${wanted} is there already, and is not written over: the new checkpoint is ${given}, and so on. Said once for a fit.`);
   }
 
   private shouldSave(epoch: number, metrics: Metrics, name: string): boolean {

@@ -2,6 +2,7 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import type { CheckpointManager } from '../../manager/manager.js';
+import type { SaveResult } from '../../manager/save.js';
 import { FitCallback } from './callback.js';
 import { Destination, type DestinationSettings } from './destination.js';
 import { isParticipant } from './fit.js';
@@ -63,7 +64,7 @@ export abstract class SavingCallback extends FitCallback {
     return this.destination.open();
   }
 
-  protected async save(facts: CheckpointFacts): Promise<void> {
-    await this.destination.save(this.model, facts);
+  protected async save(facts: CheckpointFacts): Promise<{ readonly committed: Promise<SaveResult | null> }> {
+    return this.destination.save(this.model, facts);
   }
 }

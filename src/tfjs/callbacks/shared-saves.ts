@@ -2,6 +2,7 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import type { NameValues } from '../../format/template.js';
 import type { CheckpointManager } from '../../manager/manager.js';
+import type { SaveResult } from '../../manager/save.js';
 import type { Metrics } from './logs.js';
 import type { SavingOptions } from './saving-options.js';
 
@@ -25,7 +26,7 @@ export interface Moment {
 }
 
 /** The newest save of each directory, while a fit goes on. */
-const newest = new Map<string, { readonly moment: Moment; readonly committed: Promise<unknown> }>();
+const newest = new Map<string, { readonly moment: Moment; readonly committed: Promise<SaveResult | null> }>();
 
 /** What of a callback decides about its checkpoints. */
 interface Maker {
@@ -51,12 +52,12 @@ export function momentOf(model: LayersModel, facts: CheckpointFacts, maker: Make
 }
 
 /** The save of the same moment, if it was the newest of the directory. */
-export function findShared(directory: string, moment: Moment): Promise<unknown> | undefined {
+export function findShared(directory: string, moment: Moment): Promise<SaveResult | null> | undefined {
   const known = newest.get(directory);
   return known !== undefined && isSame(known.moment, moment) ? known.committed : undefined;
 }
 
-export function noteSave(directory: string, moment: Moment, committed: Promise<unknown>): void {
+export function noteSave(directory: string, moment: Moment, committed: Promise<SaveResult | null>): void {
   newest.set(directory, { moment, committed });
 }
 

@@ -6,7 +6,7 @@ import type { Json } from '../../format/state.js';
  * back when training goes on from it. A callback of your own takes part by having these members.
  */
 export interface StatefulCallback {
-  /** What its state is stored under: the same whenever the run is started, and no other callback's of the same `fit`. */
+  /** What its state is stored under: the same whenever the run is started. Several of one name in a `fit` are told apart by their order. */
   readonly stateName: string;
   /** The state now, as JSON; called between two batches. */
   getState(): Json;

@@ -4,6 +4,7 @@ import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
 import { assertKnown } from '../../manager/options.js';
 import { FitCallback } from './callback.js';
+import { isParticipant } from './fit.js';
 import { type Logs, readLogs } from './logs.js';
 import type { SavedState } from './saving-options.js';
 import { StateFields, toJson, toNumber } from './state-fields.js';
@@ -30,10 +31,12 @@ const VERSION = 1;
  * await model.fit(x, y, { epochs: 20, initialEpoch: state.epoch, callbacks: [state, stopping, checkpoint] });
  * ```
  *
- * It is called behind the others, and before what saves it, wherever it stands: what is saved at the end of an epoch is what all of them then know.
+ * It is called behind the others, and before what saves it, wherever it stands: what is saved at the end of an epoch is what all of them then know. In a
+ * fit of `resumable`, or with `BackupAndRestore`, it is saved and put back with the run.
  */
-export class TrainingState extends FitCallback implements SavedState {
+export class TrainingState extends FitCallback implements SavedState, StatefulCallback {
   override readonly order = 1;
+  readonly stateName = WHO;
   private readonly told: readonly StatefulCallback[];
   private callbacks: readonly StatefulCallback[];
   /** States that were restored and whose callbacks are not known yet. */
@@ -95,6 +98,14 @@ export class TrainingState extends FitCallback implements SavedState {
     };
   }
 
+  getState(): Json {
+    return this.toJSON();
+  }
+
+  setState(state: Json): void {
+    this.restore(state);
+  }
+
   /** Puts back what `toJSON` gave, before a fit. Throws `ERR_STATE` for anything else, and for what a callback does not take. */
   restore(json: Json): void {
     const fields = new StateFields(WHO, json);
@@ -115,7 +126,9 @@ export class TrainingState extends FitCallback implements SavedState {
 
   override beginFit(model: LayersModel, callbacks: readonly unknown[]): void {
     super.beginFit(model, callbacks);
-    this.callbacks = [...new Set([...this.told, ...callbacks.filter(isStateful)])];
+    // None that collects as this does: it would hold itself.
+    const others = callbacks.filter(isStateful).filter((callback) => !isParticipant(callback) || callback.order !== 1);
+    this.callbacks = [...new Set([...this.told, ...others])];
     this.handOut();
     if (this.waiting.size === 0) return;
     this.warn(`No callback of this fit takes the state of ${[...this.waiting.keys()].join(', ')}. It is kept, and saved again.`);

@@ -2,7 +2,7 @@
 import type { LayersModel, ModelCompileArgs } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
-import type { CheckpointManager } from '../../manager/manager.js';
+import { CheckpointManager } from '../../manager/manager.js';
 import { assertKnown, type CallOptions } from '../../manager/options.js';
 import type { Restored } from '../../manager/restore.js';
 import type { RestoreTarget } from '../../manager/target.js';
@@ -64,6 +64,8 @@ export async function loadModel(
   options: LoadModelOptions = {},
 ): Promise<LoadedModel | null> {
   assertKnown('loadModel', options, KEYS);
+  if (typeof from !== 'string' && !(from instanceof CheckpointManager))
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'loadModel takes the path of a directory, or an open CheckpointManager.');
   const { signal, onProgress, includeOptimizer } = options;
   const place = typeof from === 'string' ? await findModel(from) : undefined;
   if (place !== undefined && 'stock' in place) return loadStock(place.stock, target, options);

@@ -3,11 +3,12 @@ import type { LayersModel } from '@tensorflow/tfjs';
 import type { CapturedTraining } from '../model/training-config.js';
 import { tryLayers } from './layers.js';
 import type { Warning } from './problem.js';
+import { changedTrainable } from './trainable.js';
 import { tryTraining } from './training.js';
 import { withoutTrace } from './trial.js';
 
 interface Looked {
-  /** What it was compiled with, and how many layers it had. */
+  /** What it was compiled with, and how many layers and trainable weights it had. */
   readonly at: readonly unknown[];
   readonly warnings: readonly Warning[];
   /** What was said as a `HoldfastWarning`. */
@@ -18,7 +19,7 @@ const looked = new WeakMap<LayersModel, Looked>();
 
 /** All warnings of a model; it is left as it is, and no random numbers are drawn. */
 export function tryLoading(model: LayersModel, topology: unknown, training: CapturedTraining): readonly Warning[] {
-  const warnings = withoutTrace(() => [...tryLayers(model, topology), ...tryTraining(model, training)]);
+  const warnings = withoutTrace(() => [...tryLayers(model, topology), ...tryTraining(model, training), ...changedTrainable(model)]);
   looked.set(model, { at: compiledWith(model), warnings, said: looked.get(model)?.said ?? new Set() });
   return warnings;
 }
@@ -38,5 +39,5 @@ export function warningsOfLoading(model: LayersModel, topology: unknown, trainin
 
 function compiledWith(model: LayersModel): unknown[] {
   const { loss, metrics } = model as unknown as { loss: unknown; metrics: unknown };
-  return [model.optimizer, loss, metrics, model.layers.length];
+  return [model.optimizer, loss, metrics, model.layers.length, model.trainableWeights.length];
 }

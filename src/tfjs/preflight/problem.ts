@@ -45,6 +45,8 @@ export type PreflightWarning =
   | 'config-not-json'
   /** A layer that is made from its configuration is another one: something is missing from it. */
   | 'config-incomplete'
+  /** Layers were frozen or thawed after the model was compiled, so that one that is loaded trains other weights. */
+  | 'changed-trainable'
   /** The optimizer has not taken a step, though training is under way. */
   | 'untrained-optimizer';
 

@@ -167,13 +167,13 @@ export class BackupAndRestore {
     return history;
   }
 
-  /** The fit has come to its end: no failure of its backup matters any more. */
+  /** The fit has come to its end: no failure of its backup matters any more, and what there is of it is of no use. */
   private async discard(run: ResumableRun): Promise<void> {
-    try {
-      await run.close();
-      await removeAllCheckpoints(this.directory);
-    } catch (error) {
-      warn(`The fit is over, but its backup in ${this.directory} is not deleted: ${(error as Error).message}`);
-    }
+    await run
+      .close()
+      .catch((error: Error) => warn(`The fit is over; not every backup of it in ${this.directory} was saved: ${error.message}`));
+    await removeAllCheckpoints(this.directory).catch((error: Error) =>
+      warn(`The fit is over, but its backup in ${this.directory} is not deleted: ${error.message}`),
+    );
   }
 }

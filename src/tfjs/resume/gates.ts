@@ -1,5 +1,4 @@
 /** Callbacks that see of a resumed fit only what is new: the batches that are gone through again to get to its place are kept from them. */
-import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
 import { type FitParticipant, isParticipant } from '../callbacks/fit.js';
 import { isStateful, type StatefulCallback } from '../callbacks/stateful.js';
@@ -97,23 +96,22 @@ function participation(callback: object, all: readonly object[]): Partial<FitPar
   };
 }
 
-/** The callbacks with state, by its name. Throws `ERR_INVALID_ARGUMENT` if two have one name. */
+/** The callbacks with state. Those of one name are told apart by their order. */
 export function statefulOf(callbacks: readonly object[]): Map<unknown, StatefulCallback> {
   const found = new Map<unknown, StatefulCallback>();
-  const names = new Set<string>();
+  const names = new Map<string, number>();
   for (const callback of callbacks) {
     const stateful = isStateful(callback) ? callback : isEarlyStopping(callback) ? ofEarlyStopping(callback) : undefined;
-    if (stateful === undefined) continue;
-    if (names.has(stateful.stateName)) {
-      throw new HoldfastError(
-        'ERR_INVALID_ARGUMENT',
-        `Two callbacks of one fit keep their state under the name ${JSON.stringify(stateful.stateName)}, so it could not be told apart. Give each a stateName of its own.`,
-      );
-    }
-    names.add(stateful.stateName);
-    found.set(callback, stateful);
+    if (stateful === undefined || found.has(callback)) continue;
+    const nth = (names.get(stateful.stateName) ?? 0) + 1;
+    names.set(stateful.stateName, nth);
+    found.set(callback, nth === 1 ? stateful : renamed(stateful, `${stateful.stateName}#${nth}`));
   }
   return found;
+}
+
+function renamed(stateful: StatefulCallback, stateName: string): StatefulCallback {
+  return { stateName, getState: () => stateful.getState(), setState: (state) => stateful.setState(state) };
 }
 
 /** TensorFlow.js' own `tf.callbacks.earlyStopping`. */

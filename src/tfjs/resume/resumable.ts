@@ -54,6 +54,9 @@ const KEYS = [
  */
 export async function resumable(model: LayersModel, options: ResumableOptions): Promise<ResumableRun> {
   const { directory, seed, async: isAsync, whenBusy, config } = checkOptions(options);
+  // In an empty directory nothing else would look at it before the first fit.
+  if (typeof model?.fit !== 'function' || typeof model.fitDataset !== 'function')
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'resumable takes the tf.LayersModel that is trained: resumable(model, { directory }).');
   const { frequency, trigger } = toFrequency(options.saveFreq, 'saveFreq');
   const keep = options.keep === undefined ? {} : { keep: options.keep };
   const manager =

@@ -109,6 +109,21 @@ describe('a name without fields', () => {
   });
 });
 
+test('a name that is taken is not written over, and a warning says so once for a fit, since the message has the name that was asked for', async () => {
+  const directory = freshDirectory();
+  const trainAnew = () =>
+    fitScript(tf, sequentialModel(tf, 'sgd'), { val_loss: [3, 2] }, new ModelCheckpoint(path.join(directory, 'e{epoch}')));
+  const warnings = collectWarnings();
+  await trainAnew();
+  await new Promise(setImmediate);
+  expect(warnings).toEqual([]);
+  await trainAnew();
+  await new Promise(setImmediate);
+  expect(checkpoints(directory)).toEqual(['e1', 'e1.r3', 'e2', 'e2.r4']);
+  const wanted = path.join(directory, 'e1');
+  expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining(`${wanted} is there already, and is not written over`)]);
+});
+
 describe('saveBestOnly', () => {
   const options: ModelCheckpointOptions = { monitor: 'val_accuracy', saveBestOnly: true, verbose: 1 };
 

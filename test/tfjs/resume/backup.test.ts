@@ -1,5 +1,5 @@
 /** BackupAndRestore: a stock fit that goes on where it was when it is called again. */
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statfsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -8,6 +8,7 @@ import { BackupAndRestore, type BackupAndRestoreOptions, installRandom, resumabl
 import { freshDirectory } from '../../helpers/directory.js';
 import { rejection, thrown } from '../../helpers/errors.js';
 import { collectWarnings } from '../../helpers/experiment.js';
+import { CAN_MOUNT, mountTmpfs } from '../../helpers/mounts.js';
 import { arraysOf, buildDense, Interruption, recorder, rowsOf, SAMPLES } from '../../helpers/resumed.js';
 import { alive, optimizerOf, weightsOf } from '../../helpers/tfjs.js';
 
@@ -145,6 +146,12 @@ describe('a fit that was interrupted', () => {
   });
 });
 
+/** As much as there is room for where `directory` is, but a little. */
+function filler(directory: string): Uint8Array {
+  const { bavail, bsize } = statfsSync(directory);
+  return new Uint8Array((bavail - 2) * bsize);
+}
+
 describe('when the fit has come to its end', () => {
   test('the backup is deleted, and what else is in the directory is not', async () => {
     const directory = freshDirectory();
@@ -161,6 +168,18 @@ describe('when the fit has come to its end', () => {
     writeFileSync(path.join(directory, first as string, 'manifest.json'), 'no');
     expect(await attempt(directory)).toMatchObject({ epoch: [0, 1, 2] });
     expect(existsSync(directory)).toBe(false);
+  });
+
+  test.runIf(CAN_MOUNT)('it is deleted though later backups of it failed, and a warning says that they did', async () => {
+    const directory = path.join(mountTmpfs(3 << 18), 'backup');
+    const warnings = collectWarnings();
+    const others = () => [{ onEpochEnd: async (epoch: number) => epoch === 1 && writeFileSync(`${directory}/../fill`, filler(directory)) }];
+    expect(await attempt(directory, { others })).toMatchObject({ epoch: [0, 1, 2] });
+    await new Promise(setImmediate);
+    expect(existsSync(directory)).toBe(false);
+    expect(warnings.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/The fit is over; not every backup .* was saved: .* does not fit/),
+    ]);
   });
 
   test('it stays with deleteCheckpoint: false, and the next call returns what was trained', async () => {

@@ -2,9 +2,10 @@
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { BackupAndRestore, EarlyStopping, ModelCheckpoint, TrainingState } from '../../../src/tfjs/index.js';
+import { BackupAndRestore, EarlyStopping, installRandom, ModelCheckpoint, TrainingState } from '../../../src/tfjs/index.js';
 import { freshDirectory } from '../../helpers/directory.js';
 import { openManager } from '../../helpers/manager.js';
+import { Interruption } from '../../helpers/resumed.js';
 
 beforeAll(async () => {
   await tf.setBackend('cpu');
@@ -53,4 +54,56 @@ describe.each([
       model.fit(tf.ones([4, 2]), tf.ones([4, 1]), { verbose: 0, callbacks: [backup] as tf.CustomCallbackArgs[] }),
     ).rejects.toThrow('does not belong to the fit');
   });
+});
+
+/** A process that is killed behind so many batches of 8, or is not. */
+async function trained(directory: string, killedBehind: number, make: () => object[]): Promise<object[]> {
+  const random = installRandom('both');
+  const model = tf.sequential({ layers: [tf.layers.dense({ name: 'head', units: 1, inputShape: [2] })] });
+  model.compile({ optimizer: 'adam', loss: 'meanSquaredError' });
+  let batches = 0;
+  const callbacks = make();
+  const killer = { onBatchEnd: () => (++batches === killedBehind ? Promise.reject(new Interruption()) : undefined) };
+  const backup = new BackupAndRestore(directory, { model, saveFreq: 1, async: false });
+  const all = [...callbacks, backup, killer] as tf.CustomCallbackArgs[];
+  try {
+    await model.fit(tf.ones([4, 2]), tf.ones([4, 1]), { epochs: 4, batchSize: 2, verbose: 0, callbacks: all });
+  } catch (error) {
+    if (!(error instanceof Interruption)) throw error;
+  } finally {
+    random.uninstall();
+  }
+  return callbacks;
+}
+
+test.each([3, 4, 5])('a TrainingState knows all epochs when the fit goes on behind batch %i', async (killedBehind) => {
+  const make = () => [new TrainingState(), new EarlyStopping({ monitor: 'loss', patience: 9 })];
+  const [straight] = (await trained(path.join(freshDirectory(), 'backup'), 0, make)) as [TrainingState];
+  const directory = path.join(freshDirectory(), 'backup');
+  await trained(directory, killedBehind, make);
+  const [resumed] = (await trained(directory, 0, make)) as [TrainingState];
+  expect(resumed.epochs).toEqual([0, 1, 2, 3]);
+  expect(resumed.toJSON()).toEqual(straight.toJSON());
+});
+
+test('callbacks of one name are told apart by their order when the fit goes on', async () => {
+  const make = () => [2, 50].map((patience) => new EarlyStopping({ monitor: 'loss', patience, minDelta: patience }));
+  const straight = (await trained(path.join(freshDirectory(), 'backup'), 0, make)) as EarlyStopping[];
+  const directory = path.join(freshDirectory(), 'backup');
+  await trained(directory, 5, make);
+  const resumed = (await trained(directory, 0, make)) as EarlyStopping[];
+  expect(resumed.map((each) => each.getState())).toEqual(straight.map((each) => each.getState()));
+  expect(straight[0]?.stoppedEpoch).toBe(2);
+});
+
+test('the next fit of a callback that went on in the last epoch begins anew', async () => {
+  const directory = path.join(freshDirectory(), 'backup');
+  const make = () => [new EarlyStopping({ monitor: 'loss', patience: 9 })];
+  await trained(directory, 8, make);
+  const [stopping] = (await trained(directory, 0, make)) as [EarlyStopping];
+  const before = stopping.best as number;
+  const model = sequential();
+  model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
+  await model.fit(tf.ones([4, 2]), tf.fill([4, 1], 1e3), { verbose: 0, callbacks: stopping as unknown as tf.CustomCallbackArgs });
+  expect(stopping.best).toBeGreaterThan(before);
 });

@@ -128,14 +128,6 @@ describe('callbacks', () => {
     expect(seen).toEqual(['train', 'epoch 1', 'batch 2', 'batch 3', 'end 1', ...third, 'over']);
   });
 
-  test('two under one name are refused', async () => {
-    const model = buildDense(tf);
-    const run = await openRun(freshDirectory(), model);
-    const callbacks = [new Decay(model), new Decay(model)] as object[];
-    const error = await rejection(run.fit(...fitting({ callbacks })), 'ERR_INVALID_ARGUMENT');
-    expect(error.message).toMatch(/"decay"/);
-  });
-
   test('one that is missing when the run goes on is named', async () => {
     const warnings = collectWarnings();
     const directory = freshDirectory();
@@ -459,4 +451,11 @@ describe('options', () => {
     expect((await rejection(resumable(buildDense(tf), options as never), code)).message).toMatch(message);
     expect(Math.random).toBe(original);
   });
+});
+
+test('something else than a model is refused at once, and the directory is not left locked', async () => {
+  const directory = freshDirectory();
+  const error = await rejection(resumable(undefined as unknown as tf.LayersModel, { directory }), 'ERR_INVALID_ARGUMENT');
+  expect(error.message).toMatch(/takes the tf.LayersModel/);
+  await (await openManager(directory)).close();
 });
