@@ -117,4 +117,18 @@ export const RESUME = [
     replace: '    if (isLink || entry.isFile())',
     tests: BACKUP,
   },
+  {
+    name: 'callbacks get back the tensors that they had',
+    file: 'src/tfjs/resume/tracked-fit.ts',
+    find: 'if (tensors.size > 0) stateful',
+    replace: 'if (tensors.size > 99) stateful',
+    tests: ['test/tfjs/resume/library-callbacks.test.ts'],
+  },
+  {
+    name: 'what callbacks keep is not taken for the state of the optimizer',
+    file: 'src/tfjs/optimizer/restore.ts',
+    find: '    if (isRunTensor(name)) continue;\n',
+    replace: '',
+    tests: ['test/tfjs/resume/library-callbacks.test.ts'],
+  },
 ];

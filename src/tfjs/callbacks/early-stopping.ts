@@ -1,5 +1,6 @@
 /** Keras's EarlyStopping: ends training when a metric gets no better. */
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel, Tensor } from '@tensorflow/tfjs';
+import type { RestoredTensor } from '../../catalog/tensor.js';
 import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
 import { assertKnown, count, oneOf } from '../../manager/options.js';
@@ -104,6 +105,18 @@ export class EarlyStopping extends FitCallback implements StatefulCallback {
     this.markResumed();
   }
 
+  /** The weights of the best epoch, which training may have to end with in another process. */
+  getTensors(): Record<string, Tensor> {
+    return this.held?.tensors ?? {};
+  }
+
+  setTensors(tensors: ReadonlyMap<string, RestoredTensor>): void {
+    if (this.options.restoreBestWeights !== true) return;
+    const held = HeldWeights.from(this.model, tensors);
+    this.release();
+    this.held = held;
+  }
+
   protected override async trainBegin(resumed: boolean): Promise<void> {
     // State of this very fit is put back where a fit is driven epoch by epoch: the weights that go with it are still here.
     if (!resumed || this.held?.model !== this.model) this.release();
@@ -121,7 +134,7 @@ export class EarlyStopping extends FitCallback implements StatefulCallback {
       return;
     }
     if (epoch < startFromEpoch) return;
-    // Until something improves, the first weights are the best. What was the best before a restart is not here any more.
+    // Until something improves, the first weights are the best. What was the best before a restart is here only if a run's checkpoint had it.
     if (restoreBestWeights && this.held === undefined && this.bestSoFar === undefined) this.hold(epoch);
     this.wait++;
     if (beats(value, this.bestSoFar, this.monitor)) {

@@ -1,4 +1,6 @@
 /** Callbacks that go on from where they were when a run is resumed. */
+import type { Tensor } from '@tensorflow/tfjs';
+import type { RestoredTensor } from '../../catalog/tensor.js';
 import type { Json } from '../../format/state.js';
 
 /**
@@ -12,6 +14,10 @@ export interface StatefulCallback {
   getState(): Json;
   /** Puts back what `getState` gave, before the first batch. Throws `ERR_STATE` for what it cannot have given. */
   setState(state: Json): void;
+  /** Tensors that belong to the state, by name; they stay the callback's, which may dispose them as soon as training goes on. */
+  getTensors?(): Readonly<Record<string, Tensor>>;
+  /** Puts back what `getTensors` gave, after `setState`; called only if there was any. The memory may be kept. */
+  setTensors?(tensors: ReadonlyMap<string, RestoredTensor>): void;
 }
 
 /** Whether a callback, which may be anything that `fit` takes, has state. */

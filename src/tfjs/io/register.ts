@@ -4,7 +4,7 @@ import { HoldfastError } from '../../errors.js';
 import { assertKnown } from '../../manager/options.js';
 import type { Tf } from '../engine.js';
 import { hookLoading } from './exact-load.js';
-import { checkSaveSettings, type HandlerOpenOptions, HoldfastHandler, OPEN_KEYS } from './handler.js';
+import { checkSaveSettings, type HandlerOpenOptions, type HandlerOptions, HoldfastHandler, OPEN_KEYS } from './handler.js';
 import { type FileTakeOver, takeOverFiles } from './take-over-files.js';
 import { isHoldfastUrl, parseSaveUrl, parseUrl } from './url.js';
 
@@ -16,6 +16,11 @@ export interface RegisterOptions extends HandlerOpenOptions {
    * Default false.
    */
   readonly takeOverFiles?: boolean | undefined;
+}
+
+/** What `model.save('holdfast://…', config)` takes beside tfjs' own options. */
+declare module '@tensorflow/tfjs-core/dist/io/types.js' {
+  interface SaveConfig extends Pick<HandlerOptions, 'step' | 'epoch' | 'metrics' | 'state' | 'tags'> {}
 }
 
 /** What was registered with one tfjs; it may change when it is registered again. */

@@ -1,5 +1,5 @@
 /** Saving a model with all that training goes on from. */
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel, Tensor } from '@tensorflow/tfjs';
 import type { CheckpointManager } from '../../manager/manager.js';
 import { assertKnown } from '../../manager/options.js';
 import type { SaveResult } from '../../manager/save.js';
@@ -59,12 +59,13 @@ export function captureModel(
   model: LayersModel,
   options: SaveModelOptions,
   started: number,
+  runTensors: ReadonlyMap<string, Tensor> = new Map(),
 ): CapturedWeights {
   const weights = weightsOf(model);
-  return captureWeights(manager, weights, modelParts(model, weights.all), options, started);
+  return captureWeights(manager, weights, { ...modelParts(model, weights.all), runTensors }, options, started);
 }
 
-function modelParts(model: LayersModel, weights: readonly NamedWeight[]): ModelParts {
+function modelParts(model: LayersModel, weights: readonly NamedWeight[]): Omit<ModelParts, 'runTensors'> {
   const training = captureTrainingConfig(model);
   const document = { topology: captureTopology(model), userDefinedMetadata: model.getUserDefinedMetadata() };
   const problems = warningsOfLoading(model, document.topology, training);

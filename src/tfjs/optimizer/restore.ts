@@ -2,6 +2,7 @@
 import type { Optimizer, Tensor, Variable } from '@tensorflow/tfjs';
 import type { RestoredTensor } from '../../catalog/tensor.js';
 import type { OptimizerRecord } from '../../tfjs-record/extension.js';
+import { isRunTensor } from '../../tfjs-record/run-tensors.js';
 import type { Engine } from '../engine.js';
 import type { Placement } from '../tensors/placement.js';
 import type { TensorPlace } from '../tensors/tensors.js';
@@ -102,6 +103,7 @@ function renameSlots(
   const known = new Set(slots);
   const renamed = new Map<string, RestoredTensor>();
   for (const [name, tensor] of stored) {
+    if (isRunTensor(name)) continue;
     const cut = name.lastIndexOf('/');
     const owner = name.slice(0, Math.max(cut, 0));
     renamed.set(known.has(owner) ? `${rename(owner)}${name.slice(cut)}` : name, tensor);

@@ -1,10 +1,11 @@
 /** When a run saves, and what. */
-import type { LayersModel } from '@tensorflow/tfjs';
+import type { LayersModel, Tensor } from '@tensorflow/tfjs';
 import type { Json } from '../../format/state.js';
 import type { CheckpointManager } from '../../manager/manager.js';
 import type { WhenBusy } from '../../manager/options.js';
-import { saveModel, saveModelAsync } from '../model/save-model.js';
-import { stepModel } from '../model/step-model.js';
+import { captureModel } from '../model/save-model.js';
+import type { CapturedWeights } from '../weights/capture-weights.js';
+import { saveCaptured, saveCapturedAsync, stepCaptured } from '../weights/save-captured.js';
 
 /** After every epoch, after so many batches, or when the manager's trigger says so. */
 export type SaveFrequency = 'epoch' | number | 'trigger';
@@ -19,6 +20,8 @@ export interface Moment {
   rng(): Json;
   dataPosition(): Json;
   state(): Json;
+  /** What callbacks keep, by the names of `runTensorName`. */
+  tensors(): ReadonlyMap<string, Tensor>;
 }
 
 export interface CheckpointsOptions {
@@ -52,28 +55,30 @@ export class Checkpoints {
 
   /** Resolves when it is durable. */
   async afterFit(moment: Moment): Promise<void> {
-    const { manager, model, config, savesEnd } = this.options;
-    if (!savesEnd) return;
-    await saveModel(manager, model, { ...called(moment), config });
+    const { manager, savesEnd } = this.options;
+    if (savesEnd) await saveCaptured(manager, this.capture(moment));
   }
 
   private async save(moment: Moment): Promise<void> {
-    const { manager, model, async: isAsync, whenBusy, config } = this.options;
-    const request = { ...called(moment), config };
-    if (isAsync) await saveModelAsync(manager, model, { ...request, whenBusy });
-    else await saveModel(manager, model, request);
+    const { manager, async: isAsync, whenBusy } = this.options;
+    if (isAsync) await saveCapturedAsync(manager, this.capture(moment), whenBusy);
+    else await saveCaptured(manager, this.capture(moment));
+  }
+
+  private capture(moment: Moment): CapturedWeights {
+    const { manager, model, config } = this.options;
+    const { step, epoch, metrics } = moment;
+    const options = { step, epoch, metrics, rng: moment.rng(), dataPosition: moment.dataPosition(), state: moment.state(), config };
+    return captureModel(manager, model, options, performance.now(), moment.tensors());
   }
 
   private async look(moment: Moment): Promise<void> {
     const { manager, model, async: isAsync, whenBusy, config } = this.options;
     const { step, epoch, metrics } = moment;
     const functions = { rng: () => moment.rng(), dataPosition: () => moment.dataPosition(), state: () => moment.state() };
-    const { pending } = await stepModel(manager, model, { step, epoch, metrics, ...functions, whenBusy, config });
+    const { pending } = await stepCaptured(manager, { step, epoch, metrics, ...functions, whenBusy, config }, (now, started) =>
+      captureModel(manager, model, now, started, moment.tensors()),
+    );
     if (!isAsync && pending?.status === 'accepted') await pending.committed;
   }
-}
-
-function called(moment: Moment) {
-  const { step, epoch, metrics } = moment;
-  return { step, epoch, metrics, rng: moment.rng(), dataPosition: moment.dataPosition(), state: moment.state() };
 }

@@ -111,7 +111,13 @@ export function statefulOf(callbacks: readonly object[]): Map<unknown, StatefulC
 }
 
 function renamed(stateful: StatefulCallback, stateName: string): StatefulCallback {
-  return { stateName, getState: () => stateful.getState(), setState: (state) => stateful.setState(state) };
+  return {
+    stateName,
+    getState: () => stateful.getState(),
+    setState: (state) => stateful.setState(state),
+    getTensors: () => stateful.getTensors?.() ?? {},
+    setTensors: (tensors) => stateful.setTensors?.(tensors),
+  };
 }
 
 /** TensorFlow.js' own `tf.callbacks.earlyStopping`. */

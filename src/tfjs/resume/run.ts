@@ -12,6 +12,7 @@ import { historyOf } from './history.js';
 import { type DatasetFactory, type DatasetLike, Pipeline, replayedValidation } from './pipeline.js';
 import { decodeRecord, type RunRecord, type SavedHistory } from './position.js';
 import { InstalledRandom, installedRandom, type RunRandom } from './random.js';
+import { RunTensors } from './run-tensors.js';
 import { type StartFit, TrackedFit, type TrackedFitOptions, warnOfOtherData } from './tracked-fit.js';
 import { warn, warnOfInexact } from './warnings.js';
 
@@ -53,6 +54,7 @@ export class ResumableRun {
     /** What was restored from the newest good checkpoint when the run was opened; `null` if there was none. */
     readonly restored: RestoredModel | null,
     private readonly record: RunRecord | undefined,
+    private readonly kept: RunTensors,
   ) {
     this.checkpoints = new Checkpoints({ ...options, model });
     this.step = restored?.step ?? 0;
@@ -64,6 +66,7 @@ export class ResumableRun {
     const { manager, seed } = options;
     const read = await restoreFor(manager, 'latest', {}, true);
     const record = read === null ? undefined : decodeRecord(read, read.info.name);
+    const kept = RunTensors.of(read);
     const restored = read === null ? null : restoreAtOnce(model, read);
     const adopted = seed === undefined ? installedRandom() : undefined;
     const random = adopted ?? InstalledRandom.install(seed ?? record?.seed ?? randomUUID());
@@ -73,7 +76,7 @@ export class ResumableRun {
         warn(`The run goes on with the seed that it began with, ${JSON.stringify(record.seed)}, and not with ${JSON.stringify(seed)}.`);
       }
     }
-    return new ResumableRun(model, options, random, adopted === undefined, record?.seed ?? random.seed, restored, record);
+    return new ResumableRun(model, options, random, adopted === undefined, record?.seed ?? random.seed, restored, record, kept);
   }
 
   /** The random numbers of the run, in the place of `Math.random` until it is closed. */
@@ -172,12 +175,12 @@ export class ResumableRun {
     given: Pick<TrackedFitOptions, 'facts' | 'epochs' | 'callbacks'>,
     prepare: (fit: TrackedFit, number: number, from: RunRecord | undefined) => Promise<StartFit>,
   ): Promise<History> {
-    const { model, checkpoints, seed, step, installed: random, record } = this;
+    const { model, checkpoints, seed, step, installed: random, record, kept } = this;
     const from = record?.position.fit === number ? record : undefined;
     const earlier = this.histories.slice(0, number - 1);
     try {
       warnOfInexact(model);
-      const fit = new TrackedFit({ ...given, model, number, random, seed, step, earlier, from, checkpoints });
+      const fit = new TrackedFit({ ...given, model, number, random, seed, step, earlier, from, kept, checkpoints });
       this.current = fit;
       const history = await fit.run(await prepare(fit, number, from));
       this.step = fit.step;
@@ -186,6 +189,8 @@ export class ResumableRun {
     } catch (error) {
       this.failed = true;
       throw error;
+    } finally {
+      if (from !== undefined) kept.clear();
     }
   }
 

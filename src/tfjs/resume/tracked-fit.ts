@@ -6,6 +6,7 @@
 import type { History, LayersModel, Tensor } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
+import { runTensorName } from '../../tfjs-record/run-tensors.js';
 import type { StatefulCallback } from '../callbacks/stateful.js';
 import type { Checkpoints, Moment } from './checkpoints.js';
 import type { FitFacts } from './facts.js';
@@ -25,6 +26,7 @@ import {
   type SavedHistory,
 } from './position.js';
 import type { InstalledRandom } from './random.js';
+import type { RunTensors } from './run-tensors.js';
 import { warn } from './warnings.js';
 
 export interface TrackedFitOptions {
@@ -44,6 +46,8 @@ export interface TrackedFitOptions {
   readonly earlier: readonly SavedHistory[];
   /** Where the fit was interrupted. */
   readonly from: RunRecord | undefined;
+  /** Tensors that its callbacks had then, by their state names. Taken out as they are given back. */
+  readonly kept: RunTensors;
   readonly checkpoints: Checkpoints;
 }
 
@@ -134,7 +138,10 @@ export class TrackedFit implements Gatekeeper {
   private restoreState(callback: unknown): void {
     const stateful = this.stateful.get(callback);
     const state = stateful === undefined ? undefined : this.options.from?.run.callbacks[stateful.stateName];
-    if (state !== undefined) stateful?.setState(state);
+    if (stateful === undefined || state === undefined) return;
+    stateful.setState(state);
+    const tensors = this.options.kept.take(stateful.stateName);
+    if (tensors.size > 0) stateful.setTensors?.(tensors);
   }
 
   private tellOfLostStates(): void {
@@ -232,6 +239,7 @@ export class TrackedFit implements Gatekeeper {
       },
       dataPosition: () => encodePosition(this.position(done)),
       state: () => this.state(),
+      tensors: () => this.tensors(),
     };
   }
 
@@ -241,6 +249,14 @@ export class TrackedFit implements Gatekeeper {
     const stopped = this.inner.stopTraining === true;
     const fingerprint = pipeline === undefined ? this.fingerprint : pipeline.fingerprint;
     return { fit: number, epoch, batch, stopped, done, epochs, facts, begins, outputs: this.outputs.encoded, fingerprint };
+  }
+
+  private tensors(): ReadonlyMap<string, Tensor> {
+    return new Map(
+      [...this.stateful.values()].flatMap((each) =>
+        Object.entries(each.getTensors?.() ?? {}).map(([name, tensor]) => [runTensorName(each.stateName, name), tensor] as const),
+      ),
+    );
   }
 
   private state(): Json {

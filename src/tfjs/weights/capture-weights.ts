@@ -1,5 +1,5 @@
 /** Capturing weights and their optimizer with all that training goes on from, as a request to the manager. */
-import type { Optimizer } from '@tensorflow/tfjs';
+import type { Optimizer, Tensor } from '@tensorflow/tfjs';
 import type { Progress } from '../../engine/progress.js';
 import { HoldfastError } from '../../errors.js';
 import type { TensorFilePlan } from '../../format/layout.js';
@@ -95,6 +95,8 @@ export interface ModelParts {
   /** tfjs' own record of how it was compiled. */
   readonly trainingConfig: Json;
   readonly software: Readonly<Record<string, string>>;
+  /** What callbacks keep, by the names of `runTensorName`; left out where the optimizer is. */
+  readonly runTensors: ReadonlyMap<string, Tensor>;
   /** More files, by the layout of the tensor files. */
   attachments(files: readonly TensorFilePlan[]): readonly Attachment[];
   /** For the result, by the layout of the tensor files. */
@@ -140,7 +142,7 @@ function toRequest(weights: Weights, parts: ModelParts | undefined, options: Sav
   return {
     ...{ step, epoch, metrics, scheduler, rng, dataPosition, config, state, tags, signal, onProgress },
     tensors,
-    ...(optimizer === undefined ? {} : { optimizer: optimizer.tensors }),
+    ...(optimizer === undefined ? {} : { optimizer: [...optimizer.tensors, ...takeAll(parts?.runTensors ?? new Map(), capture)] }),
     contents: optimizer !== undefined ? 'full' : contentsWithout(weights, options),
     extensions: { [EXTENSION_NAME]: encodeExtension(describe(weights.all, tensors, optimizer, parts?.trainingConfig ?? null)) },
     software: parts?.software ?? {},
@@ -150,6 +152,10 @@ function toRequest(weights: Weights, parts: ModelParts | undefined, options: Sav
     },
     warnings: () => [...unused.map(({ message }) => message), ...(parts?.warnings(layout) ?? [])],
   };
+}
+
+function takeAll(tensors: ReadonlyMap<string, Tensor>, capture: TensorCapture): TensorInput[] {
+  return [...tensors].map(([name, tensor]) => capture.take(tensor, name));
 }
 
 /** A loop without an optimizer of tfjs' may go on from its variables alone; `fit` never does without one. */

@@ -43,3 +43,10 @@ test('options are Keras’s, and nothing else', () => {
   // @ts-expect-error it has a manager
   assertType(manager.callback(model, { directory: 'd' }));
 });
+
+test('model.save takes what a checkpoint can be told', () => {
+  type Config = NonNullable<Parameters<tensorflow.LayersModel['save']>[1]>;
+  assertType<Config>({ includeOptimizer: false, step: 7, epoch: 1, metrics: { loss: 0.5 }, state: { seen: 3 }, tags: ['kept'] });
+  // @ts-expect-error: a misspelled one
+  assertType<Config>({ stepp: 7 });
+});

@@ -2,10 +2,12 @@
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { BackupAndRestore, EarlyStopping, installRandom, ModelCheckpoint, TrainingState } from '../../../src/tfjs/index.js';
+import { BackupAndRestore, EarlyStopping, installRandom, loadModel, ModelCheckpoint, TrainingState } from '../../../src/tfjs/index.js';
 import { freshDirectory } from '../../helpers/directory.js';
+import { collectWarnings } from '../../helpers/experiment.js';
 import { openManager } from '../../helpers/manager.js';
 import { Interruption } from '../../helpers/resumed.js';
+import { alive, weightsOf } from '../../helpers/tfjs.js';
 
 beforeAll(async () => {
   await tf.setBackend('cpu');
@@ -106,4 +108,45 @@ test('the next fit of a callback that went on in the last epoch begins anew', as
   model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
   await model.fit(tf.ones([4, 2]), tf.fill([4, 1], 1e3), { verbose: 0, callbacks: stopping as unknown as tf.CustomCallbackArgs });
   expect(stopping.best).toBeGreaterThan(before);
+});
+
+/** A fit whose loss is least behind its first epoch, ended behind so many batches, or not; the weights that it ends with. */
+async function worsening(directory: string, killedBehind: number): Promise<Record<string, string> | undefined> {
+  const before = alive(tf);
+  const random = installRandom('worse');
+  const model = tf.sequential({ layers: [tf.layers.dense({ name: 'head', units: 1, inputShape: [2] })] });
+  model.compile({ optimizer: 'adam', loss: 'meanSquaredError' });
+  const stopping = new EarlyStopping({ monitor: 'falling', mode: 'max', patience: 9, restoreBestWeights: true });
+  let batches = 0;
+  const falling = { onEpochEnd: (epoch: number, logs?: tf.Logs) => void Object.assign(logs ?? {}, { falling: -epoch }) };
+  const killer = { onBatchEnd: () => (++batches === killedBehind ? Promise.reject(new Interruption()) : undefined) };
+  const callbacks = [falling, stopping, new BackupAndRestore(directory, { model, saveFreq: 1, async: false }), killer];
+  const [x, y] = [tf.ones([4, 2]), tf.ones([4, 1])];
+  try {
+    await model.fit(x, y, { epochs: 4, batchSize: 2, verbose: 0, callbacks: callbacks as tf.CustomCallbackArgs[] });
+    expect(stopping.bestEpoch).toBe(0);
+    const weights = weightsOf(model);
+    tf.dispose([x, y]);
+    model.dispose();
+    expect(alive(tf)).toEqual(before);
+    return weights;
+  } catch (error) {
+    if (!(error instanceof Interruption)) throw error;
+    return undefined;
+  } finally {
+    random.uninstall();
+  }
+}
+
+// Behind the first batch of the second epoch, in the middle of a later one, and at its end.
+test.each([3, 5, 6])('the best weights of a process that was killed behind batch %i are what training ends with', async (killedBehind) => {
+  const warnings = collectWarnings();
+  const straight = await worsening(path.join(freshDirectory(), 'backup'), 0);
+  const directory = path.join(freshDirectory(), 'backup');
+  expect(await worsening(directory, killedBehind)).toBeUndefined();
+  const { model } = (await loadModel(directory, 'latest', { tf })) ?? {};
+  expect(model?.optimizer.iterations).toBe(killedBehind - 1);
+  model?.dispose();
+  expect(await worsening(directory, 0)).toEqual(straight);
+  expect(warnings).toEqual([]);
 });
