@@ -20,6 +20,7 @@ const SAME_EVERYWHERE = [
   'test/docs/**',
   'test/examples/**',
   'test/experiment/durable.test.ts',
+  'test/faults/injection.test.ts',
   'test/convert/**',
   'test/corpus.test.ts',
   'test/format/**',
