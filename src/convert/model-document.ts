@@ -9,7 +9,7 @@ import { readSmallFile } from '../storage/local.js';
 import { MODEL_JSON, type WeightSpec } from '../tfjs-record/weights-manifest.js';
 
 /** tfjs' dtypes. */
-export const TFJS_DTYPES: ReadonlySet<string> = new Set(['float32', 'int32', 'bool', 'complex64', 'string']);
+const TFJS_DTYPES: ReadonlySet<string> = new Set(['float32', 'int32', 'bool', 'complex64', 'string']);
 
 /** A model without its weights. */
 export interface ModelDocument {

@@ -21,11 +21,7 @@ export interface WrittenTarget {
 }
 
 /** Writes the bytes of `tensor` and no others. Throws `ERR_SOURCE_LENGTH` if there are more or fewer than it said. */
-export async function appendTensor(
-  file: NewFile,
-  { name, byteLength, read }: SourceTensor,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+async function appendTensor(file: NewFile, { name, byteLength, read }: SourceTensor, signal: AbortSignal | undefined): Promise<void> {
   let bytes = 0;
   for await (const piece of read(signal)) {
     bytes += piece.length;

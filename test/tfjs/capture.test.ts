@@ -5,7 +5,7 @@ import type { CheckpointManager } from '../../src/manager/manager.js';
 import type { SaveRequest } from '../../src/manager/save-request.js';
 import type { TensorInput } from '../../src/snapshot/source.js';
 import { saveModel, saveModelAsync } from '../../src/tfjs/index.js';
-import { stockWarnings } from '../../src/tfjs/model/model-json.js';
+import { stockWarnings } from '../../src/tfjs-record/weights-manifest.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { openManager } from '../helpers/manager.js';
 import { functionalModel, train } from '../helpers/tfjs.js';

@@ -10,6 +10,7 @@ import type { SaveRequest } from '../../manager/save-request.js';
 import type { RestoreTarget } from '../../manager/target.js';
 import { captureTopology } from '../model/model-json.js';
 import { captureModel, type SaveModelOptions } from '../model/save-model.js';
+import { SAVE_MODEL_KEYS } from '../weights/capture-weights.js';
 import { loadArtifacts } from './load-artifacts.js';
 import { fromArtifacts } from './save-artifacts.js';
 
@@ -20,9 +21,7 @@ export type HandlerOpenOptions = Omit<
 >;
 
 /** Options of {@link holdfastHandler}: of saves, of loads, and where a directory is given those of opening it. */
-export interface HandlerOptions
-  extends Omit<SaveModelOptions, 'step' | 'stable' | 'hold' | 'attachments' | 'optimizer'>,
-    HandlerOpenOptions {
+export interface HandlerOptions extends Omit<SaveModelOptions, 'step' | NotOfHandler>, HandlerOpenOptions {
   /** Global step of a save. Default: the iterations of the model's optimizer, or where it has none, one more than the newest checkpoint has. */
   readonly step?: number | undefined;
   /** What is loaded. Default: the newest that training can go on from, or where there is none, the newest. */
@@ -34,26 +33,17 @@ export interface HandlerSaveResult extends io.SaveResult, SaveResult {
   readonly step: number;
 }
 
-const SAVE_KEYS = [
-  'step',
-  'epoch',
-  'metrics',
-  'scheduler',
-  'rng',
-  'dataPosition',
-  'config',
-  'state',
-  'tags',
-  'includeOptimizer',
-  'signal',
-  'onProgress',
-] as const satisfies readonly (keyof HandlerOptions)[];
+/** What a handler cannot be told. */
+const NOT_OF_HANDLER = ['stable', 'hold', 'attachments', 'optimizer'] as const satisfies readonly (keyof SaveModelOptions)[];
+type NotOfHandler = (typeof NOT_OF_HANDLER)[number];
+type SaveKey = Exclude<(typeof SAVE_MODEL_KEYS)[number], NotOfHandler>;
+const SAVE_KEYS = SAVE_MODEL_KEYS.filter((key): key is SaveKey => !(NOT_OF_HANDLER as readonly string[]).includes(key));
 
 const NOT_OPEN_KEYS: readonly string[] = ['readOnly', 'trigger', 'saveBestOnly', 'contents', 'maxInFlight', 'whenBusy', 'verifyPinned'];
 export const OPEN_KEYS: readonly string[] = OPEN_OPTION_NAMES.filter((name) => !NOT_OPEN_KEYS.includes(name));
 
 /** What of the options a save can be told. */
-export type SaveSettings = Pick<HandlerOptions, (typeof SAVE_KEYS)[number]>;
+type SaveSettings = Pick<HandlerOptions, SaveKey>;
 
 /** The options of one call, over those of the handler. Throws `ERR_UNKNOWN_OPTION`. */
 export function checkSaveSettings(where: string, given: object): SaveSettings {

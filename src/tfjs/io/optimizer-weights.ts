@@ -5,7 +5,7 @@
 import type { RestoredTensor } from '../../catalog/tensor.js';
 import type { TensorInput } from '../../snapshot/source.js';
 import type { OptimizerRecord } from '../../tfjs-record/extension.js';
-import { findKind } from '../optimizer/kinds.js';
+import { findKind } from '../../tfjs-record/optimizer-kinds.js';
 import type { StoredWeight } from './weight-data.js';
 
 /** How well tfjs can take a state. */

@@ -7,7 +7,7 @@ import type { Json } from '../../format/state.js';
 import type { SaveRequest } from '../../manager/save-request.js';
 import type { TensorInput } from '../../snapshot/source.js';
 import { EXTENSION_NAME, encodeExtension } from '../../tfjs-record/extension.js';
-import { MODEL_JSON, stockWarnings, weightsManifest } from '../model/model-json.js';
+import { MODEL_JSON, stockWarnings, weightsManifest } from '../../tfjs-record/weights-manifest.js';
 import { toDtype } from '../tensors/tensors.js';
 import { classNameIn, fromOptimizerWeights } from './optimizer-weights.js';
 import { cutWeightData, type StoredSpec, type StoredWeight } from './weight-data.js';

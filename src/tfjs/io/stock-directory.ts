@@ -6,7 +6,8 @@ import { isCheckpointDirectory, scanDirectory } from '../../catalog/scan.js';
 import { throwIfAborted, toHoldfastError } from '../../engine/system-error.js';
 import { HoldfastError } from '../../errors.js';
 import type { RestoreTarget } from '../../manager/target.js';
-import { MODEL_JSON, type ModelJson } from '../model/model-json.js';
+import { MODEL_JSON } from '../../tfjs-record/weights-manifest.js';
+import type { ModelJson } from '../model/model-json.js';
 import { bytesOfSpec, type StoredSpec, type StoredWeight } from './weight-data.js';
 
 /** A stock model. */

@@ -10,8 +10,9 @@ import { HoldfastError } from '../../errors.js';
 import { MANIFEST_NAME, TEMPORARY_PREFIX } from '../../format/names.js';
 import { keep } from '../../policy/keep.js';
 import type { RetentionRule } from '../../policy/retention.js';
+import { MODEL_JSON } from '../../tfjs-record/weights-manifest.js';
 import type { Tf } from '../engine.js';
-import { MODEL_JSON, type ModelJson } from '../model/model-json.js';
+import type { ModelJson } from '../model/model-json.js';
 import { type AfterSave, type HandlerOpenOptions, HoldfastHandler } from './handler.js';
 
 /** How saves find their way. */

@@ -1,6 +1,6 @@
 /** Weights as tfjs passes them around: a list of specs, and their bytes one behind the other. */
 import { HoldfastError } from '../../errors.js';
-import type { WeightSpec } from '../model/model-json.js';
+import type { WeightSpec } from '../../tfjs-record/weights-manifest.js';
 
 /** A weight's spec, of the model or of its optimizer. */
 export interface StoredSpec extends WeightSpec {

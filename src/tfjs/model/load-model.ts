@@ -7,11 +7,12 @@ import { assertKnown, type CallOptions } from '../../manager/options.js';
 import type { Restored } from '../../manager/restore.js';
 import type { RestoreTarget } from '../../manager/target.js';
 import { decodeExtension, EXTENSION_NAME } from '../../tfjs-record/extension.js';
+import { MODEL_JSON } from '../../tfjs-record/weights-manifest.js';
 import { restoreFrom } from '../choose-checkpoint.js';
 import { resolveTf, type Tf } from '../engine.js';
 import { assertOnlyOne, findModel, type StockModel } from '../io/stock-directory.js';
 import { loadStockModel } from '../io/stock-model.js';
-import { decodeModelJson, MODEL_JSON } from './model-json.js';
+import { decodeModelJson } from './model-json.js';
 import { applyRestored, type RestoredModel } from './restore-model.js';
 import { applyTrainingConfig, type LossOrMetric } from './training-config.js';
 

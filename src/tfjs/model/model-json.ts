@@ -9,9 +9,6 @@ import type { Attachment } from '../../manager/save-request.js';
 import { MODEL_JSON, type WeightSpec, weightsManifest } from '../../tfjs-record/weights-manifest.js';
 import { VERSION } from '../../version.js';
 
-export { isHeadSpec, stockWarnings, weightsManifest } from '../../tfjs-record/weights-manifest.js';
-export { MODEL_JSON, type WeightSpec };
-
 /** The model's topology as plain JSON, captured now. Throws `ERR_MODEL` if the model cannot be written down. */
 export function captureTopology(model: LayersModel): unknown {
   try {

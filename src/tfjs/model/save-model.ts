@@ -4,6 +4,7 @@ import type { CheckpointManager } from '../../manager/manager.js';
 import { assertKnown } from '../../manager/options.js';
 import type { SaveResult } from '../../manager/save.js';
 import type { PendingSave } from '../../manager/saver.js';
+import { stockWarnings } from '../../tfjs-record/weights-manifest.js';
 import { warningsOfLoading } from '../preflight/loading.js';
 import {
   type CapturedWeights,
@@ -16,7 +17,7 @@ import {
 } from '../weights/capture-weights.js';
 import { saveCaptured, saveCapturedAsync } from '../weights/save-captured.js';
 import { type NamedWeight, weightsOf } from '../weights/weights.js';
-import { captureTopology, encodeModelJson, stockWarnings } from './model-json.js';
+import { captureTopology, encodeModelJson } from './model-json.js';
 import { captureTrainingConfig } from './training-config.js';
 
 export type { SaveModelAsyncOptions, SaveModelOptions } from '../weights/capture-weights.js';

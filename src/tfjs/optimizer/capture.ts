@@ -3,9 +3,10 @@ import type { Optimizer, Tensor } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import type { TensorInput } from '../../snapshot/source.js';
 import type { OptimizerRecord } from '../../tfjs-record/extension.js';
+import type { OptimizerKind } from '../../tfjs-record/optimizer-kinds.js';
 import type { TensorCapture } from '../tensors/capture-tensor.js';
 import type { NamedWeight, Weights } from '../weights/weights.js';
-import { classNameOf, kindOf, type OptimizerFields, type OptimizerKind, type Slot } from './kinds.js';
+import { classNameOf, kindOf, type OptimizerFields, type Slot } from './kinds.js';
 
 /** An optimizer's state at one moment. */
 export interface CapturedOptimizer {

@@ -3,8 +3,6 @@ import type { Optimizer, Tensor, Variable } from '@tensorflow/tfjs';
 import { HoldfastError, isHoldfastError } from '../../errors.js';
 import { findKind, KINDS, type OptimizerKind } from '../../tfjs-record/optimizer-kinds.js';
 
-export { findKind, type OptimizerKind };
-
 /** tfjs' record of one slot. */
 export interface Slot {
   originalName: string;

@@ -2,6 +2,7 @@
 import type { Optimizer, Tensor, Variable } from '@tensorflow/tfjs';
 import type { RestoredTensor } from '../../catalog/tensor.js';
 import type { OptimizerRecord } from '../../tfjs-record/extension.js';
+import type { OptimizerKind } from '../../tfjs-record/optimizer-kinds.js';
 import { isRunTensor } from '../../tfjs-record/run-tensors.js';
 import type { Engine } from '../engine.js';
 import type { Placement } from '../tensors/placement.js';
@@ -9,7 +10,7 @@ import type { TensorPlace } from '../tensors/tensors.js';
 import { compareTensors, type Mismatch } from '../weights/mismatch.js';
 import { type NamedWeight, type Weights, WORDS } from '../weights/weights.js';
 import { sameShape } from './capture.js';
-import { classNameOf, kindOf, type OptimizerFields, type OptimizerKind, type Slot } from './kinds.js';
+import { classNameOf, kindOf, type OptimizerFields, type Slot } from './kinds.js';
 import { followNames } from './slot-order.js';
 
 /** A checked restoration. */

@@ -4,7 +4,8 @@
  */
 import type { Optimizer } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
-import type { OptimizerFields, OptimizerKind, Slot } from './kinds.js';
+import type { OptimizerKind } from '../../tfjs-record/optimizer-kinds.js';
+import type { OptimizerFields, Slot } from './kinds.js';
 
 type Gradients = Parameters<Optimizer['applyGradients']>[0];
 

@@ -1,12 +1,10 @@
 /** Capturing weights and their optimizer with all that training goes on from, as a request to the manager. */
 import type { Optimizer, Tensor } from '@tensorflow/tfjs';
-import type { Progress } from '../../engine/progress.js';
 import { HoldfastError } from '../../errors.js';
 import type { TensorFilePlan } from '../../format/layout.js';
 import type { Json } from '../../format/state.js';
 import type { CheckpointManager } from '../../manager/manager.js';
-import type { WhenBusy } from '../../manager/options.js';
-import type { Attachment, SaveRequest } from '../../manager/save-request.js';
+import type { AsyncSaveRequest, Attachment, SaveRequest } from '../../manager/save-request.js';
 import type { TensorInput } from '../../snapshot/source.js';
 import { EXTENSION_NAME, encodeExtension } from '../../tfjs-record/extension.js';
 import { type CapturedOptimizer, captureOptimizer } from '../optimizer/capture.js';
@@ -15,25 +13,11 @@ import { type Hold, TensorCapture } from '../tensors/capture-tensor.js';
 import type { NamedWeight, Weights } from './weights.js';
 
 /** Options of {@link saveModel}. */
-export interface SaveModelOptions {
-  /** Global step, a whole number. */
-  readonly step: number;
-  /** How many epochs are done. */
-  readonly epoch?: number | undefined;
-  /** Numbers by name; NaN and infinities are kept. */
-  readonly metrics?: Readonly<Record<string, number>> | undefined;
-  /** Of the learning-rate scheduler, as JSON; `restoreModel` gives it back. */
-  readonly scheduler?: Json | undefined;
-  /** Of the generators of random numbers, as JSON. */
-  readonly rng?: Json | undefined;
-  /** Where in the data training is: epoch, batch, order, as JSON. */
-  readonly dataPosition?: Json | undefined;
-  /** What the run was started with, as JSON. */
-  readonly config?: Json | undefined;
-  /** Anything else that JSON carries without loss, at most 64 MiB with all of the above. */
-  readonly state?: Json | undefined;
-  /** Names for the checkpoint, made as links beside it: it is kept as long as it has one. A name that another checkpoint has moves to this one. */
-  readonly tags?: readonly string[] | undefined;
+export interface SaveModelOptions
+  extends Pick<
+    SaveRequest,
+    'step' | 'epoch' | 'metrics' | 'scheduler' | 'rng' | 'dataPosition' | 'config' | 'state' | 'tags' | 'signal' | 'onProgress'
+  > {
   /** Whether the optimizer's state is saved. Default: if the model is compiled, and the manager not opened for weights. Without it training cannot go on exactly. */
   readonly includeOptimizer?: boolean | undefined;
   /** The optimizer of a training loop of your own. Default: the one that the model was compiled with. */
@@ -58,9 +42,6 @@ export interface SaveModelOptions {
   readonly hold?: Hold | undefined;
   /** More small files for the checkpoint, beside model.json. */
   readonly attachments?: readonly Attachment[] | undefined;
-  /** Aborting before the commit rejects with `ERR_ABORTED` and leaves nothing behind. */
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 export const SAVE_MODEL_KEYS = [
@@ -85,10 +66,7 @@ export const SAVE_MODEL_KEYS = [
 export const SAVE_MODEL_ASYNC_KEYS = [...SAVE_MODEL_KEYS, 'whenBusy'] as const satisfies readonly (keyof SaveModelAsyncOptions)[];
 
 /** Options of {@link saveModelAsync}. */
-export interface SaveModelAsyncOptions extends SaveModelOptions {
-  /** What to do when as many saves as the manager's `maxInFlight` are in flight. Default: as the manager was opened. */
-  readonly whenBusy?: WhenBusy | undefined;
-}
+export interface SaveModelAsyncOptions extends SaveModelOptions, Pick<AsyncSaveRequest, 'whenBusy'> {}
 
 /** What only a model's checkpoint has. */
 export interface ModelParts {

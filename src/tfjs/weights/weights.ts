@@ -54,7 +54,7 @@ interface ModelInternals {
  * Every weight, trainable or not, in the model's order. Throws `ERR_INVALID_ARGUMENT` for what is no model, `ERR_MODEL` if it has no layers,
  * if a weight is disposed, or if two have one name.
  */
-export function namedWeights(model: LayersModel): NamedWeight[] {
+function namedWeights(model: LayersModel): NamedWeight[] {
   const weights = layerVariables(model).map(toNamedWeight);
   assertDistinct(weights);
   return weights;
