@@ -6,10 +6,8 @@ import { HoldfastError } from '../errors.js';
 import type { Json } from '../format/state.js';
 import { realpath } from '../fs.js';
 import { readSmallFile } from '../storage/local.js';
+import { DTYPE_OF_TFJS } from '../tfjs-record/dtypes.js';
 import { MODEL_JSON, type WeightSpec } from '../tfjs-record/weights-manifest.js';
-
-/** tfjs' dtypes. */
-const TFJS_DTYPES: ReadonlySet<string> = new Set(['float32', 'int32', 'bool', 'complex64', 'string']);
 
 /** A model without its weights. */
 export interface ModelDocument {
@@ -131,7 +129,8 @@ function parseSpec(spec: Json, file: string): ManifestSpec {
   const { name, dtype, shape, group, quantization } = spec;
   if (typeof name !== 'string' || name === '') throw formatError(file, 'lists a weight without a name');
   const refuse = (what: string) => formatError(file, `lists the weight ${JSON.stringify(name)} with ${what}`, [name]);
-  if (typeof dtype !== 'string' || !TFJS_DTYPES.has(dtype)) throw refuse(`the dtype ${JSON.stringify(dtype)}, which tfjs does not know`);
+  if (typeof dtype !== 'string' || !Object.hasOwn(DTYPE_OF_TFJS, dtype))
+    throw refuse(`the dtype ${JSON.stringify(dtype)}, which tfjs does not know`);
   const sizes = Array.isArray(shape) ? (shape as readonly Json[]) : undefined;
   if (sizes === undefined || !sizes.every((size) => Number.isSafeInteger(size) && (size as number) >= 0)) {
     throw refuse('a shape that is no list of sizes');

@@ -2,24 +2,14 @@
 import path from 'node:path';
 import { throwIfAborted, toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
-import { byteLengthOf, type Dtype } from '../format/dtype.js';
+import { bitsOf, byteLengthOf, type Dtype } from '../format/dtype.js';
 import { realpath, stat } from '../fs.js';
+import { DTYPE_OF_QUANTIZED, DTYPE_OF_TFJS } from '../tfjs-record/dtypes.js';
 import { elementsOf, fileBytes, StringWalk, wholeElements } from './chunks.js';
 import type { OpenSourceOptions, SourceContents, SourceTensor, Training } from './contents.js';
 import { dequantizerOf } from './dequantize.js';
 import { formatError, type ManifestSpec, type ModelFile, readModelFile, type WeightGroup } from './model-document.js';
 import { fromStockOptimizer } from './stock-optimizer.js';
-
-/** safetensors' dtype of each dtype of tfjs. */
-export const DTYPE_OF_TFJS: Readonly<Record<string, Dtype>> = {
-  float32: 'F32',
-  int32: 'I32',
-  bool: 'BOOL',
-  complex64: 'C64',
-  string: 'U8',
-};
-
-const QUANTIZED_BYTES = { uint8: 1, uint16: 2, float16: 2 } as const;
 
 /** Opens the directory of a model.json, or that file. Throws `ERR_FORMAT`, `ERR_TRUNCATED`, `ERR_EXTENDED`, `ERR_NOT_FOUND`, `ERR_CONVERT`. */
 export async function openTfjs(target: string, options: OpenSourceOptions): Promise<SourceContents> {
@@ -105,8 +95,8 @@ async function lookAtFiles(modelJson: string, group: WeightGroup): Promise<Weigh
 }
 
 function storedBytes({ dtype, shape, quantization }: ManifestSpec): number {
-  if (quantization !== undefined) return elementsOf(shape) * QUANTIZED_BYTES[quantization.dtype];
-  return byteLengthOf(DTYPE_OF_TFJS[dtype] as Dtype, shape) as number;
+  const stored = quantization === undefined ? DTYPE_OF_TFJS[dtype] : DTYPE_OF_QUANTIZED[quantization.dtype];
+  return byteLengthOf(stored as Dtype, shape) as number;
 }
 
 /** Only the strings themselves say how long they are. */
@@ -155,7 +145,7 @@ function toTensor({ spec, files, offset, bytes }: PlacedTensor, name = spec.name
   const byteLength = byteLengthOf(dtype, spec.shape) as number;
   if (quantization === undefined) return { name, role, dtype, shape: spec.shape, byteLength, read: stored };
   const dequantize = dequantizerOf(quantization, dtype === 'I32');
-  const size = QUANTIZED_BYTES[quantization.dtype];
+  const size = bitsOf(DTYPE_OF_QUANTIZED[quantization.dtype] as Dtype) / 8;
   return {
     ...{ name, role, dtype, shape: spec.shape, byteLength },
     read: async function* (signal) {

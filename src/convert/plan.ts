@@ -4,6 +4,7 @@ import { bitsOf, type Dtype } from '../format/dtype.js';
 import { describeMatch, isComplete, matchTensors } from '../format/match-tensors.js';
 import { assertTensorName } from '../format/names.js';
 import type { Json } from '../format/state.js';
+import { DTYPE_OF_TFJS } from '../tfjs-record/dtypes.js';
 import type { OptimizerRecord } from '../tfjs-record/extension.js';
 import type { WeightSpec } from '../tfjs-record/weights-manifest.js';
 import { castDtype, castOf, type FloatDtype } from './cast.js';
@@ -11,7 +12,6 @@ import { elementsOf, wholeElements, wholeStrings } from './chunks.js';
 import { OPTIMIZER_PREFIX, type RunFacts, type SourceContents, type SourceTensor, type Training } from './contents.js';
 import type { ModelDocument, ModelFile } from './model-document.js';
 import { globPattern, mapNames, type NameMap, type RenamedTensor } from './name-map.js';
-import { DTYPE_OF_TFJS } from './open-tfjs.js';
 
 /** What of a source is wanted, and how. */
 export interface PlanOptions {

@@ -65,8 +65,8 @@ export const CALLBACKS = [
   },
   {
     name: 'the capture of a save that is refused is let go',
-    file: 'src/tfjs/callbacks/destination.ts',
-    find: "      if (pending?.status !== 'accepted') capture.release();\n",
+    file: 'src/tfjs/weights/save-captured.ts',
+    find: "    if (pending?.status !== 'accepted') capture.release();\n",
     replace: '',
     tests: ['test/tfjs/callbacks/wasm.test.ts'],
   },

@@ -7,6 +7,7 @@ import type { OpenOptions } from '../../manager/options.js';
 import type { SaveResult } from '../../manager/save.js';
 import type { PendingSave } from '../../manager/saver.js';
 import { captureModel } from '../model/save-model.js';
+import { saveCapturedAsync } from '../weights/save-captured.js';
 import { addWish, ruleOf, type Wish } from './retention.js';
 import type { SavingOptions } from './saving-options.js';
 import { type CheckpointFacts, findShared, forgetSaves, type Moment, momentOf, noteSave } from './shared-saves.js';
@@ -92,13 +93,7 @@ export class Destination {
     const includeOptimizer = this.settings.weightsOnly ? false : undefined;
     const contents = { state: this.stateNow(), rng: this.randomNow(), config, stable, hold, includeOptimizer };
     const { request, capture } = captureModel(manager, model, { ...rest, ...contents }, started);
-    let pending: PendingSave | undefined;
-    try {
-      pending = await manager.saveAsync({ ...request, naming, whenBusy: 'wait' });
-    } finally {
-      // What is accepted is released by the save, when it is over.
-      if (pending?.status !== 'accepted') capture.release();
-    }
+    const pending = await saveCapturedAsync(manager, { request: { ...request, naming }, capture }, 'wait');
     noteSave(manager.directory, moment, pending.committed);
     return pending;
   }

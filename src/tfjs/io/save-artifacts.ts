@@ -6,6 +6,7 @@ import type { TensorFilePlan } from '../../format/layout.js';
 import type { Json } from '../../format/state.js';
 import type { SaveRequest } from '../../manager/save-request.js';
 import type { TensorInput } from '../../snapshot/source.js';
+import { DTYPE_OF_QUANTIZED } from '../../tfjs-record/dtypes.js';
 import { EXTENSION_NAME, encodeExtension } from '../../tfjs-record/extension.js';
 import { MODEL_JSON, stockWarnings, weightsManifest } from '../../tfjs-record/weights-manifest.js';
 import { toDtype } from '../tensors/tensors.js';
@@ -70,13 +71,11 @@ function modelJson(artifacts: io.ModelArtifacts, weights: readonly StoredWeight[
 }
 
 /** Quantized weights are stored as they are, in the few bits that they have. */
-const QUANTIZED: Readonly<Record<string, Dtype>> = { uint8: 'U8', uint16: 'U16', float16: 'F16' };
-
 function toTensor({ spec: { name, dtype, shape, quantization }, bytes: { buffer, byteOffset, byteLength } }: StoredWeight): TensorInput {
   const stored = (quantization as { dtype?: string } | undefined)?.dtype;
   const isString = dtype === 'string';
   const data = piece(buffer, byteOffset, byteLength);
-  const saved = stored === undefined ? toDtype(dtype, name) : (QUANTIZED[stored] as Dtype);
+  const saved = stored === undefined ? toDtype(dtype, name) : (DTYPE_OF_QUANTIZED[stored] as Dtype);
   return { name, dtype: saved, shape: isString ? [byteLength] : shape, data, stable: true };
 }
 

@@ -1,5 +1,7 @@
 /** Weights as tfjs passes them around: a list of specs, and their bytes one behind the other. */
 import { HoldfastError } from '../../errors.js';
+import { bitsOf, type Dtype } from '../../format/dtype.js';
+import { DTYPE_OF_QUANTIZED, DTYPE_OF_TFJS } from '../../tfjs-record/dtypes.js';
 import type { WeightSpec } from '../../tfjs-record/weights-manifest.js';
 
 /** A weight's spec, of the model or of its optimizer. */
@@ -20,14 +22,15 @@ export interface ByteRange {
   readonly byteLength: number;
 }
 
-const BYTES_OF: Readonly<Record<string, number>> = { float32: 4, int32: 4, bool: 1, complex64: 8, uint8: 1, uint16: 2, float16: 2 };
+const STORED_AS: Readonly<Record<string, Dtype>> = { ...DTYPE_OF_TFJS, ...DTYPE_OF_QUANTIZED };
 
 /** Bytes of a weight; undefined for strings, which say it themselves. Throws `ERR_MODEL` for a spec that tfjs does not know. */
 export function bytesOfSpec({ name, dtype, shape, quantization }: StoredSpec): number | undefined {
   const stored = (quantization as { dtype?: unknown } | undefined)?.dtype ?? dtype;
   const sound = Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0);
   if (sound && typeof name === 'string' && dtype === 'string') return undefined;
-  const each = typeof stored === 'string' && Object.hasOwn(BYTES_OF, stored) ? BYTES_OF[stored] : undefined;
+  const isSized = typeof stored === 'string' && stored !== 'string' && Object.hasOwn(STORED_AS, stored);
+  const each = isSized ? bitsOf(STORED_AS[stored] as Dtype) / 8 : undefined;
   const bytes = sound && each !== undefined ? shape.reduce((product, size) => product * size, each) : Number.NaN;
   if (Number.isSafeInteger(bytes) && typeof name === 'string') return bytes;
   throw new HoldfastError(

@@ -1,20 +1,18 @@
-/** The dtypes of TensorFlow.js in safetensors, and tensors from what was restored. */
+/** What a tensor is saved as, and tensors from what was restored. */
 import type { DataType, Tensor } from '@tensorflow/tfjs';
 import type { RestoredTensor } from '../../catalog/tensor.js';
 import { HoldfastError } from '../../errors.js';
 import type { Dtype } from '../../format/dtype.js';
+import { DTYPE_OF_TFJS } from '../../tfjs-record/dtypes.js';
 import { decodeStrings } from '../../tfjs-record/strings.js';
 import type { Engine } from '../engine.js';
 
-/** safetensors' dtype of each dtype of TensorFlow.js; strings follow the convention of strings.ts. */
-const DTYPE_OF: Readonly<Record<DataType, Dtype>> = { float32: 'F32', int32: 'I32', bool: 'BOOL', complex64: 'C64', string: 'U8' };
-
 /** A tensor's dtype in safetensors. Throws `ERR_MODEL` for one that tfjs does not have today. */
 export function toDtype(dtype: string, name: string): Dtype {
-  if (Object.hasOwn(DTYPE_OF, dtype)) return DTYPE_OF[dtype as DataType];
+  if (Object.hasOwn(DTYPE_OF_TFJS, dtype)) return DTYPE_OF_TFJS[dtype] as Dtype;
   throw new HoldfastError(
     'ERR_MODEL',
-    `The weight ${JSON.stringify(name)} has the dtype ${dtype}, which cannot be saved. Known are ${Object.keys(DTYPE_OF).join(', ')}.`,
+    `The weight ${JSON.stringify(name)} has the dtype ${dtype}, which cannot be saved. Known are ${Object.keys(DTYPE_OF_TFJS).join(', ')}.`,
     { tensors: [name] },
   );
 }
