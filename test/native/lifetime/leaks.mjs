@@ -1,11 +1,20 @@
 /** A thousand files, failures included: counts, descriptors and threads are what they were before. */
 import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { addon, assert, codeOf, descriptors, passed, readOptions, settle, slow, temporaryDirectory, writerOptions } from './common.mjs';
+import { addon, assert, codeOf, descriptors, passed, pause, readOptions, settle, slow, temporaryDirectory, writerOptions } from './common.mjs';
 
 const file = path.join(temporaryDirectory(), 'file');
 const bytes = 20_000;
-const threads = () => readdirSync('/proc/self/task').length;
+
+/** A thread that was joined stays listed for a moment on a busy machine: the fewest of several looks count. */
+async function threads() {
+  let fewest = Infinity;
+  for (let look = 0; look < 10; look++) {
+    fewest = Math.min(fewest, readdirSync('/proc/self/task').length);
+    await pause(20);
+  }
+  return fewest;
+}
 
 async function round(index) {
   const pin = addon.pin(new Uint8Array(bytes), true);
@@ -29,9 +38,9 @@ async function round(index) {
 
 for (let index = 0; index < 20; index++) await round(index);
 await settle();
-const before = { descriptors: descriptors(), threads: threads() };
+const before = { descriptors: descriptors(), threads: await threads() };
 const rounds = Math.round(1000 / slow);
 for (let index = 0; index < rounds; index++) await round(index);
 await settle();
-assert.deepEqual({ descriptors: descriptors(), threads: threads() }, before);
+assert.deepEqual({ descriptors: descriptors(), threads: await threads() }, before);
 passed();
