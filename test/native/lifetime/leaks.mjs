@@ -1,7 +1,19 @@
 /** A thousand files, failures included: counts, descriptors and threads are what they were before. */
 import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { addon, assert, codeOf, descriptors, passed, pause, readOptions, settle, slow, temporaryDirectory, writerOptions } from './common.mjs';
+import {
+  addon,
+  assert,
+  codeOf,
+  descriptors,
+  passed,
+  pause,
+  readOptions,
+  settle,
+  slow,
+  temporaryDirectory,
+  writerOptions,
+} from './common.mjs';
 
 const file = path.join(temporaryDirectory(), 'file');
 const bytes = 20_000;
