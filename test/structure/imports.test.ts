@@ -15,6 +15,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   native: [],
   format: ['errors'],
   policy: ['errors', 'format'],
+  interval: ['errors'],
+  simulation: ['errors', 'interval'],
   engine: ['errors', 'format', 'native', 'fs'],
   storage: ['fs', 'system'],
   snapshot: ['errors', 'format', 'engine'],
@@ -40,6 +42,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'manager',
     'convert',
     'bench',
+    'interval',
+    'simulation',
     'index',
   ],
   index: [
@@ -59,7 +63,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Folders whose functions are pure: they may not touch files, processes, clocks or the network. */
-const PURE: readonly string[] = ['format', 'policy', 'tfjs-record'];
+const PURE: readonly string[] = ['format', 'policy', 'interval', 'tfjs-record'];
 const IMPURE = /from 'node:(fs|child_process|net|http|https|os|worker_threads|timers)/;
 
 interface Import {
