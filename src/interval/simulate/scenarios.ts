@@ -21,13 +21,13 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'opt175b',
     description:
-      'OPT-175B on about 1,000 GPUs: one interruption per 7.5 h (Zhang et al. 2022, OPT: Open Pre-trained Transformer Language Models, and its logbook). Assumed: synchronous saves of 60 s, restarts of 30 min.',
+      "OPT-175B on about 1,000 GPUs: one interruption per 7.5 h (Meta's logbook of 2021, as collected by Lockwood, glennklockwood.com/garden/job-reliability). Assumed: synchronous saves of 60 s, restarts of 30 min.",
     job: poisson(7.5 * 3600, { stall_s: 60, restart_s: 1800, synchronous: true }),
   },
   {
     name: 'mlcommons',
     description:
-      '100,000 accelerators of 50,000 h between failures each, so one failure per 0.5 h (MLCommons Storage working group, checkpointing workload). Assumed: asynchronous saves with a stall of 5 s, durable after 30 s, restarts of 2 min.',
+      '100,000 accelerators of 50,000 h between failures each, so one failure per 0.5 h (MLCommons 2025, MLPerf Storage v2.0). Assumed: asynchronous saves with a stall of 5 s, durable after 30 s, restarts of 2 min.',
     job: poisson(1800, { stall_s: 5, persist_s: 30, restart_s: 120 }),
   },
   {
