@@ -67,28 +67,30 @@ async function runBatches(
   assertGoesOn(signal);
   const { Piscina } = await import('piscina');
   const pool = makePool(Piscina, threads);
-  const stop = new AbortController();
-  const abort = () => stop.abort();
+  // Not the signal of each call: a hundred calls are more than a signal takes listeners. What is under way ends with its thread.
+  const abort = () => void pool.destroy();
   signal?.addEventListener('abort', abort, { once: true });
+  const replies: (readonly PolicyRuns[])[] = [];
+  const waiting = batches.entries();
   let done = 0;
+  const work = async (): Promise<void> => {
+    for (const [which, batch] of waiting) {
+      const reply = (await pool.run(batch)) as BatchReply;
+      if (reply.error !== undefined) throw new HoldfastError(reply.error.code, reply.error.message);
+      replies[which] = reply.runs;
+      done += 1;
+      onProgress?.(done / batches.length);
+    }
+  };
   try {
-    return await Promise.all(
-      batches.map(async (batch) => {
-        const { runs, error } = (await pool.run(batch, { signal: stop.signal })) as { runs?: PolicyRuns[] } & BatchReply;
-        if (error !== undefined) throw new HoldfastError(error.code, error.message);
-        done += 1;
-        onProgress?.(done / batches.length);
-        return runs as readonly PolicyRuns[];
-      }),
-    );
+    await Promise.all(Array.from({ length: threads }, work));
+    return replies;
   } catch (error) {
     assertGoesOn(signal);
     if (error instanceof HoldfastError) throw error;
     throw new HoldfastError('ERR_WORKER', `A worker thread of the simulation died: ${(error as Error).message}.`, { cause: error });
   } finally {
     signal?.removeEventListener('abort', abort);
-    // After a failure, what is under way is of no use; after an end there is none.
-    stop.abort();
     await pool.destroy();
   }
 }

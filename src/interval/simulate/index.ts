@@ -2,6 +2,7 @@
 export {
   type CompleteJob,
   completeJob,
+  DEFAULT_WALL_S,
   type Failures,
   type PoissonFailures,
   type SimulatedJob,

@@ -80,6 +80,7 @@ function runnerOf(job: CompleteJob, policy: SimulatedPolicy, everyEvent: boolean
   return (failures) => runByEvents(job, policy, failures);
 }
 
+/** Sums over no runs. */
 export function emptySums(): RunSums {
   return { saves: 0, failures: 0, saving: 0, rework: 0, restart: 0, slowdown: 0, interval_s: 0, withInterval: 0, unfinished: 0 };
 }

@@ -24,7 +24,7 @@ export interface PolicySummary {
   readonly constant: boolean;
   /** ETTR: work that was not lost, by wall time. */
   readonly usefulFraction: RunsSummary;
-  /** The same by the closed form, for one interval and costs and rates that do not change; it takes failures to be Poisson and unannounced. */
+  /** The same by the closed form, for one interval, and costs and rates that do not change; it takes failures to be Poisson. */
   readonly predicted: number | null;
   /** Means per run. */
   readonly saves: number;
@@ -94,7 +94,8 @@ export function summarisePolicy(job: CompleteJob, policy: SimulatedPolicy, parts
 
 /**
  * The useful fraction of a job that saves every `interval_s` of work, by the closed form (see {@link usefulFraction}); `undefined` where it
- * does not hold: costs or rates change, or saves wait for their turn to be persisted.
+ * does not hold: costs or rates change, saves wait for their turn to be persisted, or failures are announced in time for a last save. For
+ * failures that are not Poisson it is what it would be if they were.
  */
 export function predictedFraction(job: CompleteJob, interval_s: number): number | undefined {
   const { stall_s, persist_s, restart_s, failures, maxInFlight } = job;
@@ -103,6 +104,7 @@ export function predictedFraction(job: CompleteJob, interval_s: number): number 
   if (varies || mtbf_s === undefined) return undefined;
   const cost = costAt(job, 0);
   if (maxInFlight * (interval_s + cost.stall_s) < cost.persist_s) return undefined;
+  if ((failures.warning_s ?? 0) >= cost.stall_s + cost.persist_s) return undefined;
   const { persist_s: latency_s } = cost;
   return usefulFraction({ interval_s, stall_s: costOf(job, 0), persist_s: latency_s, restart_s: restart_s as number, mtbf_s });
 }
