@@ -14,6 +14,7 @@ export type { History } from './experiment/history.js';
 export type {
   ClosedRecord,
   ConfigRecord,
+  IntervalRecord,
   LoggedRecord,
   LogRecord,
   LogValue,
@@ -32,6 +33,14 @@ export type { TensorMatch, TensorShape } from './format/match-tensors.js';
 export type { TensorEntry } from './format/safetensors.js';
 export type { Json, RunState } from './format/state.js';
 export { type NameTemplate, type NameValues, parseNameTemplate } from './format/template.js';
+export type {
+  ControllerOptions,
+  CostEstimate,
+  IntervalDecision,
+  IntervalReason,
+} from './interval/controller.js';
+export type { ExpectedInterval, IntervalExplanation } from './interval/explain.js';
+export type { FailurePrior, MtbfEstimate } from './interval/failure-estimate.js';
 export type { CheckpointReader, ReadTensorOptions, StoredTensor } from './manager/checkpoint-reader.js';
 export {
   type Description,
@@ -58,6 +67,7 @@ export type {
 export type { ManagerEvents, PreemptionReport } from './manager/events.js';
 export type { ExpectedTensors } from './manager/expectation.js';
 export type { ManagerIntegrations } from './manager/integrations.js';
+export type { IntervalChange, RunInterval } from './manager/interval.js';
 export { CheckpointManager, type CloseOptions } from './manager/manager.js';
 export type { CallOptions, OpenOptions, Priority, WhenBusy } from './manager/options.js';
 export type { PreemptionHandle, PreemptionOptions } from './manager/preemption.js';
@@ -71,6 +81,7 @@ export type { PendingSave, SaveCounts } from './manager/saver.js';
 export type { Costly, OrFunctions, Position, StepContents, StepRequest, StepResult } from './manager/stepper.js';
 export type { RestoreTarget, WantedContents } from './manager/target.js';
 export type { WatchOptions } from './manager/watch.js';
+export { type AutoOptions, type AutoPrior, auto } from './policy/auto.js';
 export type { MetricMode, Monitor } from './policy/best.js';
 export type { Duration } from './policy/duration.js';
 export type { PolicyEntry } from './policy/entry.js';
@@ -83,6 +94,8 @@ export {
   at,
   every,
   type ImprovementOptions,
+  type IntervalFacts,
+  type IntervalNeeds,
   on,
   type PreemptionNeeds,
   type Trigger,

@@ -3,7 +3,7 @@ import { scanDirectory } from '../catalog/scan.js';
 import type { ProgressListener } from '../engine/progress.js';
 import { HoldfastError } from '../errors.js';
 import type { TensorFilePlan } from '../format/layout.js';
-import { LOCK_NAME, REGISTRY_NAME } from '../format/names.js';
+import { HISTORY_NAME, LOCK_NAME, REGISTRY_NAME } from '../format/names.js';
 import type { Json } from '../format/state.js';
 import { CheckpointManager } from '../manager/manager.js';
 import type { Attachment, SaveRequest } from '../manager/save-request.js';
@@ -72,7 +72,7 @@ async function assertEmpty(directory: string): Promise<void> {
 /** A directory that was only made for a checkpoint that did not come about. */
 async function removeEmpty(directory: string): Promise<void> {
   const found = await listDirectory(directory).catch(() => undefined);
-  const own: ReadonlySet<string> = new Set([LOCK_NAME, REGISTRY_NAME]);
+  const own: ReadonlySet<string> = new Set([HISTORY_NAME, LOCK_NAME, REGISTRY_NAME]);
   if (found?.every(({ name }) => own.has(name))) await removeTree(directory).catch(() => {});
 }
 

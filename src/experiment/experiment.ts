@@ -274,11 +274,13 @@ class SaveWatch {
   ) {
     subscribe('holdfast:saveCommitted', this.committed);
     subscribe('holdfast:saveFailed', this.failed);
+    subscribe('holdfast:intervalChanged', this.intervalChanged);
   }
 
   stop(): void {
     unsubscribe('holdfast:saveCommitted', this.committed);
     unsubscribe('holdfast:saveFailed', this.failed);
+    unsubscribe('holdfast:intervalChanged', this.intervalChanged);
   }
 
   private readonly committed = (message: unknown): void => {
@@ -292,5 +294,10 @@ class SaveWatch {
     const { directory, step, epoch, error } = message as ManagerEvents['saveFailed'];
     if (directory !== this.directory) return;
     this.log.append({ event: 'saveFailed', step, ...(epoch === undefined ? {} : { epoch }), code: error.code, message: error.message });
+  };
+
+  private readonly intervalChanged = (message: unknown): void => {
+    const { directory, interval_s, explanation } = message as ManagerEvents['intervalChanged'];
+    if (directory === this.directory) this.log.append({ event: 'interval', seconds: interval_s, message: explanation.text });
   };
 }

@@ -76,13 +76,30 @@ export interface ConfigRecord extends Stamped {
   readonly damaged?: string;
 }
 
+/** The interval controller (trigger `auto`) has chosen another interval. */
+export interface IntervalRecord extends Stamped {
+  readonly event: 'interval';
+  /** Seconds of work between checkpoints. */
+  readonly seconds: number;
+  /** Why this one, what it costs and what a failure would lose. */
+  readonly message: string;
+}
+
 /** The experiment was closed. */
 export interface ClosedRecord extends Stamped {
   readonly event: 'closed';
 }
 
 /** One line of the training log. */
-export type TrainingRecord = StartedRecord | RestoredRecord | LoggedRecord | SavedRecord | SaveFailedRecord | ConfigRecord | ClosedRecord;
+export type TrainingRecord =
+  | StartedRecord
+  | RestoredRecord
+  | LoggedRecord
+  | SavedRecord
+  | SaveFailedRecord
+  | ConfigRecord
+  | IntervalRecord
+  | ClosedRecord;
 
 /** A record without its time. */
 export type Untimed<Line> = Line extends Stamped ? Omit<Line, 'time'> : never;
@@ -171,5 +188,6 @@ const SHAPES: { readonly [Event in TrainingRecord['event']]: Readonly<Record<str
   saved: { step: isCount, epoch: orMissing(isCount), name: isString, bytes: isCount, seconds: isNumber },
   saveFailed: { step: isCount, epoch: orMissing(isCount), code: isString, message: isString },
   config: { changed: isList, kept: orNull(isString), damaged: orMissing(isString) },
+  interval: { seconds: isNumber, message: isString },
   closed: {},
 };

@@ -6,6 +6,8 @@ export const MANIFEST_NAME = 'manifest.json';
 export const STATE_NAME = 'state.json';
 export const REGISTRY_NAME = 'registry.json';
 export const LOCK_NAME = '.lock';
+/** What saves and failures took: for the choice of the interval. */
+export const HISTORY_NAME = '.history.jsonl';
 /** Where damaged checkpoints are moved when somebody asks for it; never a checkpoint itself. */
 export const QUARANTINE_NAME = '.quarantine';
 /** Prefix of everything unfinished; never a checkpoint, swept by the next writer. */

@@ -20,6 +20,7 @@ import { SaveQueue } from '../saver/queue.js';
 import { ArenaPool } from '../snapshot/arena.js';
 import { makeDirectories } from '../storage/local.js';
 import { randomUuid } from '../system.js';
+import { RunRecord } from './run-record.js';
 
 const cores = new Map<string, Promise<WriterCore>>();
 /** Directories whose last manager is letting go of the lock: opening again waits for that. */
@@ -41,6 +42,7 @@ export class WriterCore {
     private highest: number,
     /** What the newest manifest said that is watched, when the directory was opened. */
     readonly monitor: Monitor | undefined,
+    readonly record: RunRecord,
   ) {}
 
   /** The core of `directory` (a real path), shared; pair with {@link release}. */
@@ -77,7 +79,8 @@ export class WriterCore {
         await writeRegistry(directory, { runId, highestSequence }, entries, cache).catch(() => {});
       }
       const watched = entries.flatMap(({ record }) => (record?.monitor === undefined ? [] : [record]));
-      return new WriterCore(directory, lock, runId, swept, highestSequence, watched.length === 0 ? undefined : monitorOf(watched));
+      const monitor = watched.length === 0 ? undefined : monitorOf(watched);
+      return new WriterCore(directory, lock, runId, swept, highestSequence, monitor, await RunRecord.open(directory, runId));
     } catch (error) {
       await lock.release();
       throw toHoldfastError(error, `open ${directory}`, { path: directory });
@@ -136,7 +139,10 @@ export class WriterCore {
     if (--this.users > 0) return;
     cores.delete(this.directory);
     for (const pool of this.arenas.values()) pool.close();
-    const released = this.lock.release().finally(() => releasing.delete(this.directory));
+    const released = this.record
+      .end('closed')
+      .then(() => this.lock.release())
+      .finally(() => releasing.delete(this.directory));
     releasing.set(this.directory, released);
     await released;
   }

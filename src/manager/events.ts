@@ -1,6 +1,7 @@
 /** What a manager tells. */
 import type { PreemptionDecision } from '../policy/preemption.js';
 import type { SaverEvents } from '../saver/events.js';
+import type { IntervalChange } from './interval.js';
 import type { SaveResult } from './save.js';
 
 /** What was chosen when a signal arrived, and why. */
@@ -12,4 +13,4 @@ export interface PreemptionReport extends PreemptionDecision {
 }
 
 /** A manager's events. */
-export type ManagerEvents = SaverEvents<SaveResult, PreemptionReport>;
+export type ManagerEvents = SaverEvents<SaveResult, PreemptionReport, IntervalChange>;

@@ -15,11 +15,14 @@ import type { Contents } from '../format/manifest.js';
 import type { Json } from '../format/state.js';
 import { checkRules } from '../policy/keep.js';
 import { startWorkers } from '../saver/pool.js';
+import { monotonicMs } from '../system.js';
 import { assertNotInCheckpoint } from './assert-directory.js';
 import { CheckpointReader } from './checkpoint-reader.js';
 import { prepareDirectory, WriterCore } from './core.js';
 import type { ManagerEvents } from './events.js';
 import type { ManagerIntegrations } from './integrations.js';
+import type { RunInterval } from './interval.js';
+import { openInterval } from './open-interval.js';
 import {
   assertKnown,
   assertPath,
@@ -63,6 +66,7 @@ export class CheckpointManager implements AsyncDisposable {
     private readonly core: WriterCore | undefined,
     private readonly saver: Saver | undefined,
     private readonly stepper: Stepper | undefined,
+    private readonly runInterval: RunInterval | undefined,
   ) {}
 
   /**
@@ -80,13 +84,14 @@ export class CheckpointManager implements AsyncDisposable {
     const engine = selectEngine(settings.engine);
     const real = await prepareDirectory(directory, settings.readOnly);
     if (!settings.readOnly) await startWorkers(settings.nice);
-    if (settings.readOnly) return new CheckpointManager(real, settings, engine, undefined, undefined, undefined);
+    if (settings.readOnly) return new CheckpointManager(real, settings, engine, undefined, undefined, undefined, undefined);
     await assertNotInCheckpoint(real);
     const core = await WriterCore.acquire(real, engine);
     try {
       if (settings.name?.isFixed) await assertLinkable(real, settings.name.text);
       const saver = new Saver({ core, engine, settings, layouts: new LayoutCache(settings.maxShardBytes) });
-      return new CheckpointManager(real, settings, engine, core, saver, await Stepper.create(saver, core, settings));
+      const interval = openInterval(saver, core, settings);
+      return new CheckpointManager(real, settings, engine, core, saver, await Stepper.create(saver, core, settings, interval), interval);
     } catch (error) {
       await core.release();
       throw error;
@@ -242,6 +247,14 @@ export class CheckpointManager implements AsyncDisposable {
     return handle;
   }
 
+  /**
+   * The interval between checkpoints: what the trigger `auto` has chosen, or would choose, and why. Throws `ERR_READ_ONLY` and `ERR_CLOSED`.
+   */
+  get interval(): RunInterval {
+    this.writer();
+    return this.runInterval as RunInterval;
+  }
+
   /** How many saves ended how since this manager was opened. */
   get counts(): SaveCounts {
     return this.saver?.counts ?? NO_SAVES;
@@ -278,8 +291,12 @@ export class CheckpointManager implements AsyncDisposable {
     const call = resolveRestoreOptions(options);
     assertTarget('restore', target);
     const { engine } = this;
+    const started = monotonicMs();
     const restored = await restoreTarget(target, { ...this.targets(call.contents), engine, direct: this.settings.direct, ...call });
-    if (restored !== null) this.stepper?.noteRestored(restored.step, restored.info.epoch);
+    if (restored !== null) {
+      this.stepper?.noteRestored(restored.step, restored.info.epoch);
+      this.runInterval?.restored(restored.step, (monotonicMs() - started) / 1000);
+    }
     return restored as Restored<State> | null;
   }
 
@@ -324,6 +341,7 @@ export class CheckpointManager implements AsyncDisposable {
     const { saver } = this;
     try {
       const unwritten = await saver?.finish(deadlineMs);
+      this.runInterval?.finish();
       if (unwritten !== undefined && unwritten.length > 0) throw deadlineError(this.directory, deadlineMs as number, unwritten);
     } finally {
       this.stepper?.dispose();

@@ -6,7 +6,7 @@ import { MOVING_LINKS } from '../catalog/links.js';
 import { removeCheckpoint, removeGraves } from '../catalog/remove.js';
 import { scanDirectory } from '../catalog/scan.js';
 import { selectEngine } from '../engine/select.js';
-import { REGISTRY_NAME, TEMPORARY_PREFIX } from '../format/names.js';
+import { HISTORY_NAME, REGISTRY_NAME, TEMPORARY_PREFIX } from '../format/names.js';
 import { rename } from '../fs.js';
 import { listDirectory, removeFile, temporaryName } from '../storage/local.js';
 import { prepareDirectory, WriterCore } from './core.js';
@@ -39,6 +39,6 @@ async function removeEach(directory: string): Promise<void> {
   for (const entry of good) await removeCheckpoint(directory, entry);
   for (const entry of await listDirectory(directory)) {
     const isLink = entry.isSymbolicLink() && (MOVING_LINKS as readonly string[]).includes(entry.name);
-    if (isLink || entry.name === REGISTRY_NAME) await removeFile(path.join(directory, entry.name));
+    if (isLink || entry.name === REGISTRY_NAME || entry.name === HISTORY_NAME) await removeFile(path.join(directory, entry.name));
   }
 }

@@ -35,8 +35,8 @@ export class Saver {
   last: SaveResult | undefined;
   /** `monotonicMs()` when a save was accepted last, or this was made. */
   lastAcceptedMs = monotonicMs();
-  /** Called whenever a save was accepted, with what becomes of it. */
-  onAccepted: (outcome: Promise<SaveResult>) => void = () => {};
+  /** Called whenever a save was accepted, with what becomes of it, and its step. */
+  onAccepted: (outcome: Promise<SaveResult>, step: number) => void = () => {};
   private readonly counted = { accepted: 0, committed: 0, skipped: 0, replaced: 0, cancelled: 0, failed: 0 };
   /** What is in flight, for progress and for those who wait. */
   private readonly inFlight = new Map<
@@ -173,7 +173,7 @@ export class Saver {
     if (kind === 'save') stallMs = () => performance.now() - prepared.started;
     this.counted.accepted++;
     this.lastAcceptedMs = monotonicMs();
-    this.onAccepted(queued.outcome);
+    this.onAccepted(queued.outcome, request.step);
     this.context.core.noteAccepted(queued, request.metrics);
     this.inFlight.set(queued, { pending, request });
     this.follow(queued, pending, request, kind);

@@ -7,6 +7,7 @@ import type { BestTracker } from '../policy/best-tracker.js';
 import { allOf, on, type Trigger } from '../policy/trigger.js';
 import { monotonicMs } from '../system.js';
 import type { WriterCore } from './core.js';
+import type { RunInterval } from './interval.js';
 import { count, type Settings } from './options.js';
 import { handlePreemption, type PreemptionHandle } from './preemption.js';
 import type { SaveResult } from './save.js';
@@ -55,14 +56,18 @@ export class Stepper {
   private previous: Place = BEGINNING;
   private current: Place = BEGINNING;
   private restored: Place | undefined;
+  private savedStep = 0;
 
   private constructor(
     private readonly saver: Saver,
     private readonly trigger: Trigger | undefined,
     private readonly monitor: Monitor | undefined,
     private readonly trackers: readonly BestTracker[],
+    private readonly interval: RunInterval,
   ) {
-    saver.onAccepted = (outcome) => {
+    saver.onAccepted = (outcome, step) => {
+      interval.accepted(step, outcome);
+      this.savedStep = step;
       this.signals.clear();
       this.previous = this.current;
       this.lastSave?.resolve(outcome);
@@ -71,7 +76,7 @@ export class Stepper {
   }
 
   /** Looks up the best values that the trigger asks for, and listens to its signals. Throws `ERR_UNSUPPORTED` for signals in a worker thread. */
-  static async create(saver: Saver, core: WriterCore, settings: Settings): Promise<Stepper> {
+  static async create(saver: Saver, core: WriterCore, settings: Settings, interval: RunInterval): Promise<Stepper> {
     // Without one of its own a run goes on watching what it has watched.
     const monitor = settings.monitor ?? core.monitor;
     const trigger = triggerOf(settings);
@@ -81,7 +86,7 @@ export class Stepper {
     const alike = own.flatMap((each) => usual.filter(({ metric }) => metric === each.metric).map(({ mode }) => ({ ...each, mode })));
     const monitors = [...(best ? usual : []), ...own, ...alike];
     const trackers = await Promise.all(monitors.map((each) => core.trackBest(each)));
-    const stepper = new Stepper(saver, trigger, monitor, trackers);
+    const stepper = new Stepper(saver, trigger, monitor, trackers, interval);
     stepper.listen(core.directory);
     return stepper;
   }
@@ -89,6 +94,8 @@ export class Stepper {
   /** A checkpoint of there was restored. Training may go on from it; or somebody only wanted to look at it. */
   noteRestored(step: number, epoch: number | null): void {
     this.restored = { step, epoch: epoch ?? 0 };
+    // Until the first step it is where training goes on; later somebody only looks.
+    if (this.current === BEGINNING) this.savedStep = step;
   }
 
   /** Why a save is due, or `undefined`. Asking again about the same step gives the same answer until something is saved. */
@@ -107,10 +114,13 @@ export class Stepper {
     if (now.step !== this.current.step || now.epoch !== this.current.epoch) {
       this.previous = this.placeBefore(now);
       this.current = now;
+      this.interval.reached(step);
     }
     const reason: unknown = trigger.due({
       ...{ step, epoch, metrics, previous: this.previous, signals: this.signals },
       sinceSaveMs: monotonicMs() - this.saver.lastAcceptedMs,
+      previousSave: this.savedStep,
+      interval: trigger.needs?.interval === undefined ? undefined : this.interval.facts,
       preempted: this.lastSave !== undefined,
       monitor: this.watched(metrics),
       bestOf: (monitor) => this.trackers.find((tracker) => isSame(tracker.monitor, monitor))?.best,

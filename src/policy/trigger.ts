@@ -1,5 +1,6 @@
 /** When a save is due: pure functions over where training is. */
 import { HoldfastError } from '../errors.js';
+import type { ControllerOptions } from '../interval/controller.js';
 import { improves, inferMode, type MetricMode, type Monitor, metricOf } from './best.js';
 import { assertKnown, toSteps } from './checks.js';
 import { type Duration, formatDuration, toMilliseconds } from './duration.js';
@@ -15,6 +16,10 @@ export interface TriggerFacts {
   readonly previous: { readonly step: number; readonly epoch: number };
   /** Milliseconds since the last save was accepted, or the directory was opened, by a clock that does not jump. */
   readonly sinceSaveMs: number;
+  /** Step of the last save that was accepted, or where training was resumed; 0 where it began. */
+  readonly previousSave: number;
+  /** What the interval controller says, for a trigger that needs it. */
+  readonly interval: IntervalFacts | undefined;
   /** Signals that have come since the last save was accepted. */
   readonly signals: ReadonlySet<string>;
   /** Whether the process was told to end. */
@@ -23,6 +28,16 @@ export interface TriggerFacts {
   readonly monitor: Monitor;
   /** The value to beat, over all checkpoints and the saves in flight; `undefined` where there is none. */
   bestOf(monitor: Monitor): number | undefined;
+}
+
+/** What an interval controller knows of this moment. */
+export interface IntervalFacts {
+  /** Seconds of work from one save to the next. */
+  readonly interval_s: number;
+  /** Seconds since the last save let training go on, or since the directory was opened. */
+  readonly worked_s: number;
+  /** What a step usually takes, in seconds; `undefined` before there were enough. */
+  readonly step_s: number | undefined;
 }
 
 /** What a trigger has to be told of. */
@@ -35,6 +50,14 @@ export interface TriggerNeeds {
   readonly best?: boolean;
   /** Metrics of its own whose best value it asks for. */
   readonly monitors?: readonly Monitor[];
+  /** A controller of the interval. */
+  readonly interval?: IntervalNeeds;
+}
+
+/** What a controller of the interval is told, and how its interval is kept. */
+export interface IntervalNeeds {
+  readonly controller: ControllerOptions;
+  readonly unit: 'time' | 'steps';
 }
 
 /** Which signals mean the end, and how long there is. */
@@ -250,7 +273,12 @@ function mergeNeeds(where: string, triggers: readonly Trigger[]): TriggerNeeds {
   if (preemption !== undefined && others.some((other) => spell(other) !== spell(preemption))) {
     throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where} has on.preemption with different signals or deadlines: give it once.`);
   }
+  const [interval, ...otherIntervals] = needs.flatMap((each) => (each.interval === undefined ? [] : [each.interval]));
+  if (otherIntervals.some((other) => JSON.stringify(other) !== JSON.stringify(interval))) {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where} has auto with different options: give it once.`);
+  }
   return {
+    ...(interval === undefined ? {} : { interval }),
     signals: [...new Set(needs.flatMap(({ signals = [] }) => signals))],
     monitors: needs.flatMap(({ monitors = [] }) => monitors),
     ...(needs.some(({ best }) => best) ? { best: true } : {}),

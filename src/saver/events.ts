@@ -14,7 +14,7 @@ export interface SaveEvent {
 }
 
 /** A manager's events and what their listeners get. `Result` is what a save resolves to. */
-export interface SaverEvents<Result, Preemption> {
+export interface SaverEvents<Result, Preemption, Interval> {
   /** The snapshot is taken. `bytes`: of tensors. `stallMs`: how long the call blocked. `inFlight`: accepted saves not settled, this one included. */
   saveAccepted: SaveEvent & { readonly bytes: number; readonly stallMs: number; readonly inFlight: number };
   /** Nothing was captured because saves were in flight (`whenBusy: 'skip'`). `skipped`: how many of this manager so far. */
@@ -29,6 +29,8 @@ export interface SaverEvents<Result, Preemption> {
   saveFailed: SaveEvent & { readonly error: HoldfastError };
   /** A signal of `onPreemption` arrived, and what was chosen. */
   preempted: Preemption;
+  /** The controller of the interval has chosen another one. */
+  intervalChanged: Interval;
 }
 
 /** Listeners can do no harm: what they throw becomes a warning of the process. */

@@ -8,6 +8,7 @@ import { ended, printed, startNode } from '../helpers/child.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';
 import { rejection } from '../helpers/errors.js';
+import { hidden } from '../helpers/leftovers.js';
 import { openManager, smallRequest } from '../helpers/manager.js';
 
 const HOLD = `
@@ -49,7 +50,7 @@ describe.each(ENGINES)('the lock, %s engine', (engine) => {
     await ended(holder);
     const manager = await openManager(directory, { engine });
     await manager.save(smallRequest(1));
-    expect(readdirSync(directory).filter((name) => name.startsWith('.'))).toEqual(['.lock']);
+    expect(hidden(directory)).toEqual(['.lock']);
   });
 
   test('is shared by all managers of one real path in a process', async () => {

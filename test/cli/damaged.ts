@@ -4,6 +4,7 @@ import path from 'node:path';
 import { expect } from 'vitest';
 import { openSealed, sealJson } from '../../src/format/sealed.js';
 import { keep, type OpenOptions, repairDirectory, type SaveRequest, verifyPath } from '../../src/index.js';
+import { hidden } from '../helpers/leftovers.js';
 import { find, saveAll } from './checkpoints.js';
 import { holdfastJson } from './command.js';
 
@@ -48,7 +49,7 @@ export async function repair(directory: string, ...args: string[]): Promise<{ co
 export async function expectClean(directory: string): Promise<void> {
   expect(await repairDirectory(directory, { dryRun: true })).toMatchObject({ actions: [], left: [], locked: null, warnings: [] });
   expect((await verifyPath(directory)).problems).toEqual([]);
-  expect(readdirSync(directory).filter((name) => name.startsWith('.') && name !== '.quarantine')).toEqual([]);
+  expect(hidden(directory).filter((name) => name !== '.quarantine')).toEqual([]);
 }
 
 /** Changes a sealed document, and seals it again. */

@@ -6,6 +6,7 @@ import { keep, pruneDirectory, type SaveRequest, verifyPath } from '../../src/in
 import { ended, printed, startNode } from '../helpers/child.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { killAt } from '../helpers/kill-at.js';
+import { hidden } from '../helpers/leftovers.js';
 import { contents, listing } from '../helpers/listing.js';
 import { AS_NOBODY, CAN_BE_NOBODY } from '../helpers/unprivileged.js';
 import { alterManifest, copyOf, find, readManifest, saveAll } from './checkpoints.js';
@@ -79,7 +80,7 @@ describe('prune --json', () => {
     expect(Object.keys(report.removed[0] as object).join(' ')).toBe('name sequence step bytes');
     expect(present(directory)).toEqual([2000, 4000, 5000].map((step) => path.basename(at(step))));
     // Nothing half-removed, no lock, and the links are where they were.
-    expect(readdirSync(directory).filter((name) => name.startsWith('.'))).toEqual([]);
+    expect(hidden(directory)).toEqual([]);
     expect([readlinkSync(path.join(directory, 'latest')), readlinkSync(path.join(directory, 'best'))]).toEqual(
       [5000, 2000].map((step) => path.basename(at(step))),
     );
@@ -215,7 +216,7 @@ describe('prune', () => {
     mkdirSync(path.join(directory, '.tmp-left'));
     writeFileSync(path.join(directory, '.tmp-left', 'model.safetensors'), 'half');
     await prune(directory, '--keep-last', '5');
-    expect(readdirSync(directory).filter((name) => name.startsWith('.'))).toEqual([]);
+    expect(hidden(directory)).toEqual([]);
   });
 
   test('spells control characters in names out', async () => {
@@ -371,7 +372,7 @@ describe('a directory that somebody writes to', () => {
     holder.kill('SIGKILL');
     await ended(holder);
     expect((await prune(directory, '--keep-last', '1')).report.removed).toHaveLength(3);
-    expect(readdirSync(directory).filter((name) => name.startsWith('.'))).toEqual([]);
+    expect(hidden(directory)).toEqual([]);
   });
 
   test('and one that dies in the middle, whenever it is, leaves nothing half-removed, and nothing gone that was to stay', async () => {
@@ -391,7 +392,7 @@ describe('a directory that somebody writes to', () => {
       }
       expect((await pruneDirectory(directory, { keep: keep.last(1) })).warnings).toEqual([]);
       expect(present(directory)).toHaveLength(2);
-      expect(readdirSync(directory).filter((name) => name.startsWith('.'))).toEqual([]);
+      expect(hidden(directory)).toEqual([]);
     }
   });
 });

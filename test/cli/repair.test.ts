@@ -4,6 +4,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { freshDirectory } from '../helpers/directory.js';
 import { ENGINES } from '../helpers/engines.js';
+import { hidden } from '../helpers/leftovers.js';
 import { contents, listing } from '../helpers/listing.js';
 import { openManager } from '../helpers/manager.js';
 import { flipByte, readManifest, tensors } from './checkpoints.js';
@@ -196,7 +197,7 @@ describe('leftovers', () => {
     expect(code).toBe(0);
     expect(report.actions).toEqual(['.tmp-0123', '.tmp-file', '.tmp-link'].map((name) => ({ action: 'sweep', name })));
     expect(preview.report.actions).toEqual(report.actions);
-    expect(readdirSync(directory).filter((name) => name.startsWith('.'))).toEqual(['.hidden']);
+    expect(hidden(directory)).toEqual(['.hidden']);
     expect(readdirSync(outside)).toEqual(['precious']);
   });
 });

@@ -1,9 +1,17 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { HISTORY_NAME } from '../../src/format/names.js';
 import { loadNative, type NativeStats } from '../../src/native.js';
 
 /** What an interrupted save would leave behind. */
 export function leftovers(directory: string): string[] {
   return readdirSync(directory).filter((name) => name.startsWith('.tmp-'));
+}
+
+/** Everything hidden, but for the history of the run, which is there wherever something was saved. */
+export function hidden(directory: string): string[] {
+  return readdirSync(directory)
+    .filter((name) => name.startsWith('.') && name !== HISTORY_NAME)
+    .sort();
 }
 
 /** Names of the checkpoints of a directory. */

@@ -12,6 +12,8 @@ export function facts(change: Partial<TriggerFacts> = {}): TriggerFacts {
     metrics: {},
     previous: { step: 9, epoch: 2 },
     sinceSaveMs: 0,
+    previousSave: 0,
+    interval: undefined,
     signals: new Set(),
     preempted: false,
     monitor: LOSS,

@@ -26,6 +26,6 @@ describe.each(ENGINES)('what retention removes, %s engine', (engine) => {
     }
     await save(5);
     await manager.close();
-    expect(readdirSync(directory).sort()).toEqual(['checkpoint_step00000005', 'latest', 'registry.json']);
+    expect(readdirSync(directory).sort()).toEqual(['.history.jsonl', 'checkpoint_step00000005', 'latest', 'registry.json']);
   });
 });

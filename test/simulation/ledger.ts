@@ -20,7 +20,7 @@ export interface Seen {
 }
 
 /** Names that may stand in a directory of checkpoints while nobody writes there. */
-const FIXED = ['latest', 'best', 'registry.json', '.lock'];
+const FIXED = ['latest', 'best', 'registry.json', '.history.jsonl', '.lock'];
 
 export class Ledger {
   readonly attempts: Attempt[] = [];

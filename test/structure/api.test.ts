@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as holdfast from '../../src/index.js';
+import * as interval from '../../src/interval/index.js';
 import * as tfjs from '../../src/tfjs/index.js';
 
 const root = new URL('../../', import.meta.url);
@@ -23,6 +24,11 @@ describe('the public API', () => {
   test('of holdfast', () => {
     expect(exportsOf('src/index.ts')).toMatchSnapshot();
     expect(Object.keys(holdfast).sort()).toMatchSnapshot();
+  });
+
+  test('of holdfast/interval', () => {
+    expect(exportsOf('src/interval/index.ts')).toMatchSnapshot();
+    expect(Object.keys(interval).sort()).toMatchSnapshot();
   });
 
   test('of holdfast/tfjs', () => {

@@ -14,15 +14,15 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   system: [],
   native: [],
   format: ['errors'],
-  policy: ['errors', 'format'],
   interval: ['errors'],
+  policy: ['errors', 'format', 'interval'],
   simulation: ['errors', 'interval'],
   engine: ['errors', 'format', 'native', 'fs'],
   storage: ['fs', 'system'],
   snapshot: ['errors', 'format', 'engine'],
   catalog: ['errors', 'fs', 'system', 'format', 'engine', 'snapshot', 'storage', 'policy'],
   saver: ['errors', 'fs', 'system', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy'],
-  manager: ['errors', 'version', 'fs', 'system', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy', 'saver'],
+  manager: ['errors', 'version', 'fs', 'system', 'format', 'interval', 'engine', 'snapshot', 'storage', 'catalog', 'policy', 'saver'],
   experiment: ['errors', 'version', 'fs', 'system', 'format', 'engine', 'storage', 'catalog', 'manager'],
   terminal: ['engine', 'saver', 'manager'],
   'tfjs-record': ['errors', 'format'],
@@ -35,6 +35,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'version',
     'native',
     'format',
+    'interval',
     'engine',
     'storage',
     'catalog',
@@ -52,6 +53,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'errors',
     'version',
     'format',
+    'interval',
     'engine',
     'snapshot',
     'catalog',
@@ -63,7 +65,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Folders whose functions are pure: they may not touch files, processes, clocks or the network. */
-const PURE: readonly string[] = ['format', 'policy', 'interval', 'tfjs-record'];
+const PURE: readonly string[] = ['format', 'interval', 'policy', 'tfjs-record'];
 const IMPURE = /from 'node:(fs|child_process|net|http|https|os|worker_threads|timers)/;
 
 interface Import {

@@ -1,4 +1,5 @@
 /** When a run fails: the seed and the run's number decide, and nothing that a policy does. */
+import { logGamma } from '../gamma.js';
 import type { Failures } from './job.js';
 import { RandomStream } from './random.js';
 import { momentOf } from './varying.js';
@@ -22,7 +23,7 @@ export class FailureTimes {
     this.#failures = failures;
     if (failures.kind === 'weibull') {
       this.#power = 1 / failures.shape;
-      this.#scale = 1 / gamma(1 + this.#power);
+      this.#scale = Math.exp(-logGamma(1 + this.#power));
     }
   }
 
@@ -67,14 +68,4 @@ export class FailureTimes {
     const rounds = Math.floor(position / times_s.length);
     return (times_s[position % times_s.length] as number) + rounds * period_s - this.#offset;
   }
-}
-
-/** Γ(x) for x ≥ 1 (Lanczos 1964, with the coefficients of Numerical Recipes, g = 5: to 2e-10). */
-function gamma(x: number): number {
-  const coefficients = [
-    76.18009172947146, -86.50532032941678, 24.01409824083091, -1.231739572450155, 0.1208650973866179e-2, -0.5395239384953e-5,
-  ];
-  const series = coefficients.reduce((sum, coefficient, i) => sum + coefficient / (x + i + 1), 1.000000000190015);
-  const t = x + 5.5;
-  return (t ** (x + 0.5) * Math.exp(-t) * Math.sqrt(2 * Math.PI) * series) / x;
 }

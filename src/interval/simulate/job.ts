@@ -1,6 +1,7 @@
 /** A job for the simulator: what a save costs, what a restart costs, and when it fails. */
 import { HoldfastError } from '../../errors.js';
-import { assertPositive, assertVarying, greatest, type Varying, valueAt } from './varying.js';
+import { assertCount, assertNotNegative, assertPositive } from '../checks.js';
+import { assertVarying, greatest, type Varying, valueAt } from './varying.js';
 
 /** Failures at random: the time to the next one does not depend on when the last one was. */
 export interface PoissonFailures {
@@ -65,6 +66,9 @@ export type CompleteJob = Required<Omit<SimulatedJob, 'wall_s' | 'work_s'>> & {
 /** 54 days: as long as the run that Llama 3's report counts the failures of. */
 export const DEFAULT_WALL_S = 54 * 86_400;
 
+/** How errors begin. */
+const WHERE = 'simulate';
+
 /** How much wall time a job of `work_s` may take for each second of work. */
 const LIMIT = 100;
 
@@ -85,17 +89,15 @@ export function completeJob(job: SimulatedJob): CompleteJob {
   if (job.wall_s !== undefined && job.work_s !== undefined) throw invalid('A simulated job is wall_s or work_s long, not both.');
   const work_s = job.work_s;
   const wall_s = work_s === undefined ? (job.wall_s ?? DEFAULT_WALL_S) : undefined;
-  assertPositive(work_s === undefined ? 'wall_s' : 'work_s', work_s ?? wall_s);
+  assertPositive(WHERE, work_s === undefined ? { wall_s: wall_s as number } : { work_s });
   const limit_s = job.limit_s ?? wall_s ?? LIMIT * (work_s as number);
-  assertPositive('limit_s', limit_s);
+  assertPositive(WHERE, { limit_s });
   const { persist_s = 0, slowdown = 0, maxInFlight = 1, restart_s = 0, synchronous = false } = job;
-  assertVarying('stall_s', job.stall_s, { positive: false });
-  assertVarying('persist_s', persist_s, { positive: false });
-  assertVarying('restart_s', restart_s, { positive: false });
+  assertVarying(WHERE, 'stall_s', job.stall_s, { positive: false });
+  assertVarying(WHERE, 'persist_s', persist_s, { positive: false });
+  assertVarying(WHERE, 'restart_s', restart_s, { positive: false });
   if (!(slowdown >= 0 && slowdown < 1)) throw invalid(`slowdown must be a number from 0 to below 1, not ${String(slowdown)}.`);
-  if (!Number.isSafeInteger(maxInFlight) || maxInFlight < 1) {
-    throw invalid(`maxInFlight must be a whole number of at least 1, not ${String(maxInFlight)}.`);
-  }
+  assertCount(WHERE, 'maxInFlight', maxInFlight);
   if (slowdown * maxInFlight >= 1) {
     throw invalid(`slowdown (${slowdown}) times maxInFlight (${maxInFlight}) must be below 1: training would stand still.`);
   }
@@ -122,13 +124,12 @@ function assertFailures(failures: Failures): void {
     throw invalid(`failures.kind must be one of ${Object.keys(FAILURE_OPTIONS).join(', ')}, not ${String(failures?.kind)}.`);
   assertObject(`failures of kind ${failures.kind}`, failures, options);
   const { warning_s = 0 } = failures;
-  if (!(Number.isFinite(warning_s) && warning_s >= 0))
-    throw invalid(`failures.warning_s must be a finite number of at least 0, not ${String(warning_s)}.`);
+  assertNotNegative(WHERE, { 'failures.warning_s': warning_s });
   if (failures.kind === 'trace') {
     assertTrace(failures);
     return;
   }
-  assertVarying('failures.mtbf_s', failures.mtbf_s, { positive: true });
+  assertVarying(WHERE, 'failures.mtbf_s', failures.mtbf_s, { positive: true });
   // Below 0.1 the mean is made of a few gaps that no run lives to see.
   if (failures.kind === 'weibull' && !(failures.shape >= 0.1 && failures.shape <= 100)) {
     throw invalid(`failures.shape must be a number from 0.1 to 100, not ${String(failures.shape)}.`);
@@ -160,7 +161,7 @@ function assertObject(where: string, given: object, known: readonly string[]): v
 }
 
 function invalid(message: string): HoldfastError {
-  return new HoldfastError('ERR_INVALID_ARGUMENT', message);
+  return new HoldfastError('ERR_INVALID_ARGUMENT', `${WHERE}: ${message}`);
 }
 
 /** What a save costs that is begun at a moment. */

@@ -1,9 +1,9 @@
 /** What decides, in a simulated run, when to save. */
 import { HoldfastError } from '../../errors.js';
+import { assertPositive } from '../checks.js';
 import { effectiveCost_s, inFlightFloor_s } from '../floors.js';
 import { dalyFirstInterval_s, dalyHigherInterval_s, exactInterval_s, youngInterval_s } from '../optimal.js';
 import { type CompleteJob, costAt, mtbfAt } from './job.js';
-import { assertPositive } from './varying.js';
 
 /** A policy, for any number of runs. */
 export interface SimulatedPolicy {
@@ -38,7 +38,7 @@ export type FormulaName = keyof typeof FORMULAS;
 
 /** The same interval throughout, in seconds of work. Throws `ERR_INVALID_ARGUMENT` unless it is above 0. */
 export function fixed(interval_s: number, name = `fixed:${interval_s}s`): SimulatedPolicy {
-  assertPositive('The fixed interval_s', interval_s);
+  assertPositive('fixed', { interval_s });
   return { name, start: () => ({ next_s: () => interval_s }), constant_s: () => interval_s };
 }
 
@@ -51,7 +51,7 @@ export function formula(name: FormulaName, assumed: { readonly cost_s?: number; 
     throw invalid(`There is no formula "${String(name)}". There are ${Object.keys(FORMULAS).join(', ')}.`);
   const constant_s = (job: CompleteJob) => {
     const interval_s = FORMULAS[name]({ cost_s: assumed.cost_s ?? costOf(job, 0), mtbf_s: assumed.mtbf_s ?? knownMtbf(name, job, 0) });
-    assertPositive(`The interval by the formula ${name}`, interval_s);
+    assertPositive(`formula ${name}`, { interval_s });
     return interval_s;
   };
   return {
@@ -67,7 +67,9 @@ export function formula(name: FormulaName, assumed: { readonly cost_s?: number; 
 /** Knows c, σ, P and M at every moment, which nobody does: the exact interval for them, and no shorter than P/N − c. */
 export function oracle(): SimulatedPolicy {
   const best = (job: CompleteJob, now_s: number) => {
-    const interval_s = exactInterval_s({ cost_s: costOf(job, now_s), mtbf_s: knownMtbf('oracle', job, now_s) });
+    const cost_s = costOf(job, now_s);
+    // What takes nothing from training would be done all the time.
+    const interval_s = cost_s === 0 ? 0 : exactInterval_s({ cost_s, mtbf_s: knownMtbf('oracle', job, now_s) });
     return Math.max(interval_s, inFlightFloor_s({ ...costAt(job, now_s), maxInFlight: job.maxInFlight }));
   };
   const isConstant = ({ stall_s, persist_s, failures }: CompleteJob) =>

@@ -1,5 +1,6 @@
 /** Many runs in a few numbers, and what the closed forms say of them. */
 import { usefulFraction } from '../expected.js';
+import { studentQuantile } from '../student.js';
 import { type CompleteJob, costAt, mtbfAt } from './job.js';
 import { costOf, type SimulatedPolicy } from './policy.js';
 import { addSums, emptySums, type PolicyRuns } from './simulate.js';
@@ -35,13 +36,6 @@ export interface PolicySummary {
   readonly unfinished: number;
 }
 
-/** Two-sided 95 % quantiles of Student's t for 1 to 30 degrees of freedom. */
-const T_95 = [
-  ...[12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.306, 2.2622, 2.2281, 2.201, 2.1788, 2.1604, 2.1448, 2.1314],
-  ...[2.1199, 2.1098, 2.1009, 2.093, 2.086, 2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423],
-];
-const Z_95 = 1.959964;
-
 /** Mean with its interval, and quantiles. `values` is not empty. */
 export function summariseRuns(values: Float64Array): RunsSummary {
   const count = values.length;
@@ -49,15 +43,10 @@ export function summariseRuns(values: Float64Array): RunsSummary {
   const first = values[0] as number;
   const mean = first + values.reduce((sum, value) => sum + (value - first), 0) / count;
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, count - 1);
-  const half = quantileT(count - 1) * Math.sqrt(variance / count);
+  const half = count === 1 ? undefined : studentQuantile(count - 1) * Math.sqrt(variance / count);
+  const interval = half === undefined ? { low: null, high: null } : { low: mean - half, high: mean + half };
   const sorted = values.slice().sort();
-  const interval = count === 1 ? { low: null, high: null } : { low: mean - half, high: mean + half };
   return { mean, ...interval, median: quantile(sorted, 0.5), p05: quantile(sorted, 0.05), p95: quantile(sorted, 0.95) };
-}
-
-/** Expansion in 1/n (Fisher and Cornish 1960), to 1e-3 for more than 30. */
-function quantileT(freedom: number): number {
-  return T_95[freedom - 1] ?? Z_95 + (Z_95 ** 3 + Z_95) / (4 * Math.max(1, freedom));
 }
 
 /** Between the values beside it, as R's type 7 has it. */

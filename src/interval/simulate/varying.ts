@@ -1,5 +1,6 @@
 /** Quantities that change while a job runs: they are data, so that they can be sent to other threads. */
 import { HoldfastError } from '../../errors.js';
+import { assertNotNegative, assertPositive } from '../checks.js';
 
 /** From `start` to `end`, by the same factor in equal times (geometrically), within `over_s` seconds of wall time; then it stays. */
 export interface Drift {
@@ -33,40 +34,30 @@ export function greatest(varying: Varying): number {
 }
 
 /** Throws `ERR_INVALID_ARGUMENT` unless all of its values are finite and at least 0, or above 0 with `positive`. */
-export function assertVarying(where: string, varying: Varying, { positive }: { readonly positive: boolean }): void {
-  const value = (name: string, given: unknown) => {
-    if (typeof given === 'number' && Number.isFinite(given) && (positive ? given > 0 : given >= 0)) return;
-    throw invalid(`${name} must be a finite number ${positive ? 'above 0' : 'of at least 0'}, not ${String(given)}.`);
-  };
+export function assertVarying(where: string, name: string, varying: Varying, { positive }: { readonly positive: boolean }): void {
+  const assertValue = positive ? assertPositive : assertNotNegative;
   if (typeof varying !== 'object' || varying === null) {
-    value(where, varying);
+    assertValue(where, { [name]: varying });
     return;
   }
   if (!('steps' in varying)) {
     // A drift by a factor never leaves 0.
-    for (const name of ['start', 'end', 'over_s'] as const) assertPositive(`${where}.${name}`, varying[name]);
+    const { start, end, over_s } = varying;
+    assertPositive(where, { [`${name}.start`]: start, [`${name}.end`]: end, [`${name}.over_s`]: over_s });
     return;
   }
-  value(`${where}.start`, varying.start);
-  if (!Array.isArray(varying.steps)) throw invalid(`${where}.steps must be a list.`);
+  const { start, steps } = varying;
+  assertValue(where, { [`${name}.start`]: start });
+  if (!Array.isArray(steps)) throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where}: ${name}.steps must be a list.`);
   let before = 0;
-  for (const [i, step] of (varying as Steps).steps.entries()) {
-    value(`${where}.steps[${i}].value`, step.value);
-    if (!(Number.isFinite(step.from_s) && step.from_s > before)) {
-      throw invalid(`${where}.steps[${i}].from_s must be above the one before it, not ${String(step.from_s)}.`);
+  for (const [i, { from_s, value }] of (steps as Steps['steps']).entries()) {
+    assertValue(where, { [`${name}.steps[${i}].value`]: value });
+    assertPositive(where, { [`${name}.steps[${i}].from_s`]: from_s });
+    if (from_s <= before) {
+      throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where}: ${name}.steps[${i}].from_s (${from_s}) must be above the one before it.`);
     }
-    before = step.from_s;
+    before = from_s;
   }
-}
-
-/** Throws `ERR_INVALID_ARGUMENT` unless `given` is a finite number above 0. */
-export function assertPositive(where: string, given: unknown): void {
-  if (typeof given === 'number' && Number.isFinite(given) && given > 0) return;
-  throw invalid(`${where} must be a finite number above 0, not ${String(given)}.`);
-}
-
-function invalid(message: string): HoldfastError {
-  return new HoldfastError('ERR_INVALID_ARGUMENT', message);
 }
 
 /**

@@ -47,10 +47,11 @@ const WHO = 'PeriodicCheckpoint';
  */
 export class PeriodicCheckpoint extends TriggeredCheckpoint {
   private readonly trigger: Trigger;
-  /** Whether the manager of the directory has to be asked: for signals, preemption and the best. */
+  /** Whether the manager of the directory has to be asked: for signals, preemption, the best and the interval. */
   private readonly asksManager: boolean;
   private previous = { step: 0, epoch: 0 };
   private lastSaveMs = 0;
+  private lastSaveStep = 0;
 
   constructor(options: PeriodicCheckpointOptions) {
     const trigger = checkOptions(options);
@@ -80,6 +81,7 @@ export class PeriodicCheckpoint extends TriggeredCheckpoint {
     if (this.asksManager) manager.shouldSave({ step, epoch, metrics });
     this.previous = { step, epoch };
     this.lastSaveMs = performance.now();
+    this.lastSaveStep = step;
   }
 
   protected override isDue(manager: CheckpointManager, position: Position): boolean {
@@ -87,12 +89,19 @@ export class PeriodicCheckpoint extends TriggeredCheckpoint {
     const { step, epoch, metrics = {} } = position;
     const now = performance.now();
     const reason = this.trigger.due({
-      ...{ step, epoch, metrics, previous: this.previous, sinceSaveMs: now - this.lastSaveMs },
-      ...{ signals: new Set<string>(), preempted: false, monitor: defaultMonitor([{ metrics }]), bestOf: () => undefined },
+      ...{ step, epoch, metrics, previous: this.previous, sinceSaveMs: now - this.lastSaveMs, previousSave: this.lastSaveStep },
+      ...{
+        signals: new Set<string>(),
+        preempted: false,
+        monitor: defaultMonitor([{ metrics }]),
+        bestOf: () => undefined,
+        interval: undefined,
+      },
     });
     this.previous = { step, epoch: epoch ?? this.previous.epoch };
     if (!reason) return false;
     this.lastSaveMs = now;
+    this.lastSaveStep = step;
     return true;
   }
 }
@@ -116,6 +125,6 @@ function checkOptions(options: PeriodicCheckpointOptions): Trigger {
 }
 
 function hasNeeds({ needs = {} }: Trigger): boolean {
-  const { signals = [], preemption, best = false, monitors = [] } = needs;
-  return signals.length > 0 || preemption !== undefined || best || monitors.length > 0;
+  const { signals = [], preemption, best = false, monitors = [], interval } = needs;
+  return signals.length > 0 || preemption !== undefined || best || monitors.length > 0 || interval !== undefined;
 }

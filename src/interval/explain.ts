@@ -1,0 +1,115 @@
+/** Says of an interval why it is what it is, what it costs and what a failure would lose: for people, and as numbers. */
+import type { IntervalDecision, IntervalReason } from './controller.js';
+import { usefulFraction, withinShare_s } from './expected.js';
+import { formatDuration_s } from './format-duration.js';
+
+/** What is expected with an interval, if estimates are right. */
+export interface ExpectedInterval {
+  /** Time beyond the time of the steps, as a share of that: saving, lost work and restarts. */
+  readonly overheadFraction: number;
+  /** Share of the time that goes into steps which are not lost (effective training time ratio). */
+  readonly ettr: number;
+  /** Work that a failure loses on average, in seconds. */
+  readonly lostWork_s: number;
+  /** Between these, in seconds, the whole run takes at most 1 % longer than with the best interval. */
+  readonly within1Percent_s: readonly [number, number];
+}
+
+/** Why an interval is what it is. */
+export interface IntervalExplanation extends IntervalDecision {
+  /** About as many steps; `undefined` before it is known what a step takes. */
+  readonly steps: number | undefined;
+  /** `undefined` before the first save. */
+  readonly expected: ExpectedInterval | undefined;
+  /** Share of the time so far that went into steps which are not lost; `undefined` before it is known what a step takes. */
+  readonly realisedEttr: number | undefined;
+  /** All of it in sentences. */
+  readonly text: string;
+}
+
+/** What surrounds a decision. */
+export interface IntervalSurroundings {
+  readonly step_s?: number | undefined;
+  readonly realisedEttr?: number | undefined;
+  /** Whether the mean time between failures was given. */
+  readonly isMtbfGiven: boolean;
+}
+
+/** Explains a decision. */
+export function explainInterval(decision: IntervalDecision, surroundings: IntervalSurroundings): IntervalExplanation {
+  const { step_s, realisedEttr } = surroundings;
+  const expected = expect(decision);
+  const steps = step_s === undefined || step_s <= 0 ? undefined : Math.max(1, Math.round(decision.interval_s / step_s));
+  const sentences = [
+    sayInterval(decision, steps),
+    sayReason(decision.reason),
+    sayCost(decision),
+    sayFailures(decision, surroundings.isMtbfGiven),
+    sayExpected(decision, expected),
+    realisedEttr === undefined ? undefined : `So far ${percent(realisedEttr)} of the time went into steps that are not lost.`,
+  ];
+  return { ...decision, steps, expected, realisedEttr, text: sentences.filter((sentence) => sentence !== undefined).join(' ') };
+}
+
+function expect({ interval_s, cost, mtbf, restart_s = 0 }: IntervalDecision): ExpectedInterval | undefined {
+  if (cost === undefined) return undefined;
+  const { mtbf_s } = mtbf;
+  const cost_s = Math.max(cost.cost_s, 1e-6);
+  // What slows training down is part of the cost; a failure meanwhile loses the whole of the time that the save takes to be durable.
+  const persist_s = cost.persist_s * (1 - cost.slowdown);
+  const ettr = usefulFraction({ interval_s, stall_s: cost_s, persist_s, restart_s, mtbf_s });
+  return {
+    overheadFraction: ettr > 0 ? 1 / ettr - 1 : Number.MAX_VALUE,
+    ettr,
+    lostWork_s: interval_s / 2 + persist_s,
+    within1Percent_s: withinShare_s({ cost_s, mtbf_s, restart_s, persist_s }),
+  };
+}
+
+function sayInterval({ interval_s }: IntervalDecision, steps: number | undefined): string {
+  const inSteps = steps === undefined ? '' : `, about ${steps} ${steps === 1 ? 'step' : 'steps'}`;
+  return `A checkpoint every ${formatDuration_s(interval_s)} of work${inSteps}.`;
+}
+
+const REASONS: Readonly<Record<IntervalReason, string>> = {
+  optimum: 'That is where saving and what failures lose cost least together.',
+  inFlight: 'The optimum would be shorter, but a save takes that long to become durable.',
+  maxOverhead: 'The optimum would be shorter, but saving would then take more time than maxOverhead allows.',
+  minInterval: 'The optimum would be shorter, but minInterval holds.',
+  maxInterval: 'The optimum would be longer, but maxInterval holds.',
+  firstSave: 'Nothing is known yet of what a save costs: the first one will show it.',
+};
+
+function sayReason(reason: IntervalReason): string {
+  return REASONS[reason];
+}
+
+function sayCost({ cost }: IntervalDecision): string | undefined {
+  if (cost === undefined) return undefined;
+  const { saves, cost_s, low_s, high_s, stall_s, persist_s, slowdown } = cost;
+  const range = saves === 1 ? 'one save was measured' : `the last ${saves}: ${formatDuration_s(low_s)} to ${formatDuration_s(high_s)}`;
+  return `A save costs ${formatDuration_s(cost_s)} (${range}): it blocks for ${formatDuration_s(stall_s)}, and slows training down by ${percent(slowdown)} for ${formatDuration_s(persist_s)} until it is durable.`;
+}
+
+function sayFailures({ mtbf, restart_s }: IntervalDecision, isGiven: boolean): string {
+  const { mtbf_s, low_s, high_s, failures, uptime_s } = mtbf;
+  const seen = `${failures} ${failures === 1 ? 'failure' : 'failures'} in ${formatDuration_s(uptime_s)}`;
+  const restart = restart_s === undefined ? '' : ` A restart takes ${formatDuration_s(restart_s)}.`;
+  if (isGiven) return `A failure comes every ${formatDuration_s(mtbf_s)}, as was given; seen: ${seen}.${restart}`;
+  const basis = failures === 0 ? `${seen}, so it is mostly the prior that tells` : `${seen} and the prior`;
+  const sure = failures < 3 ? ', which is little to go by' : '';
+  return `A failure comes every ${formatDuration_s(mtbf_s)} (${basis}; 95 %: ${formatDuration_s(low_s)} to ${formatDuration_s(high_s)}${sure}).${restart}`;
+}
+
+function sayExpected({ interval_s, cost }: IntervalDecision, expected: ExpectedInterval | undefined): string | undefined {
+  if (cost === undefined || expected === undefined) return undefined;
+  const [low, high] = expected.within1Percent_s;
+  return `Expected: saving takes ${percent(cost.cost_s / interval_s)} of the work's time, ${percent(expected.ettr)} of all time is useful, and a failure loses ${formatDuration_s(expected.lostWork_s)} of work on average; from ${formatDuration_s(low)} to ${formatDuration_s(high)} the run takes at most 1 % longer than with the best.`;
+}
+
+/** Two digits, or as many as tell it from 0 and from all. */
+function percent(share: number): string {
+  const value = share * 100;
+  if (value === 0 || value >= 99.95) return `${value.toFixed(value === 0 ? 0 : 2)} %`;
+  return `${value >= 10 ? value.toFixed(1) : Number(value.toPrecision(2))} %`;
+}

@@ -1,0 +1,73 @@
+/** How often a run fails, estimated from what is believed beforehand and from what it has lived through. */
+import { gammaQuantile } from './gamma.js';
+
+/** What is believed before anything has happened. */
+export interface FailurePrior {
+  /** Mean time between failures, in seconds. */
+  readonly mtbf_s: number;
+  /** As much as so many failures that were seen: the larger, the longer it lasts until the run's own outweigh it. Above 0. */
+  readonly weight: number;
+}
+
+/** Nothing known: a day, worth one failure. */
+export const DEFAULT_PRIOR: FailurePrior = { mtbf_s: 86_400, weight: 1 };
+
+/** What is known of the mean time between failures. */
+export interface MtbfEstimate {
+  readonly mtbf_s: number;
+  /** In here with 95 % probability. */
+  readonly low_s: number;
+  readonly high_s: number;
+  /** Failures and seconds of running that it rests on, all of them. */
+  readonly failures: number;
+  readonly uptime_s: number;
+}
+
+/**
+ * The rate of a Poisson process with a gamma prior (conjugate: Gelman et al., Bayesian Data Analysis, 3rd edition 2013, section 2.6). The estimate is 1
+ * over the posterior mean of the *rate*: the expected cost of an interval, c/τ + τ·rate/2, is least at the interval that belongs to it.
+ *
+ * Machines get better and worse during a run, so what is long ago counts less: each failure takes 1/`memory` of the weight of all before it.
+ */
+export class FailureEstimate {
+  private shape: number;
+  private time_s: number;
+  /** Of `time_s`, since the last failure. */
+  private recent_s = 0;
+  private failures = 0;
+  private uptime_s = 0;
+
+  constructor(
+    prior: FailurePrior = DEFAULT_PRIOR,
+    private readonly memory = 20,
+  ) {
+    this.shape = prior.weight;
+    this.time_s = prior.weight * prior.mtbf_s;
+  }
+
+  /** It ran for so many seconds more. */
+  exposed(seconds: number): void {
+    this.uptime_s += seconds;
+    this.time_s += seconds;
+    this.recent_s += seconds;
+  }
+
+  /** It failed. */
+  failed(): void {
+    const kept = 1 - 1 / this.memory;
+    this.failures++;
+    this.shape = this.shape * kept + 1;
+    // What led to this failure counts in full, as it does itself: else every gap would seem shorter than it was.
+    this.time_s = (this.time_s - this.recent_s) * kept + this.recent_s;
+    this.recent_s = 0;
+  }
+
+  get mtbf_s(): number {
+    return this.time_s / this.shape;
+  }
+
+  get estimate(): MtbfEstimate {
+    const { mtbf_s, failures, uptime_s, shape, time_s } = this;
+    return { mtbf_s, low_s: time_s / gammaQuantile(shape, 0.975), high_s: time_s / gammaQuantile(shape, 0.025), failures, uptime_s };
+  }
+}

@@ -1,0 +1,114 @@
+/** What a save costs training, seen from the training loop: how much longer the steps around it took. Pure: it is told the time. */
+import { middle } from './middle.js';
+
+/** What became of a save, in seconds. */
+export interface MeasuredSave {
+  /** How long the call blocked the loop. */
+  readonly stall_s: number;
+  /** From then to the durable checkpoint. */
+  readonly persist_s: number;
+  /** Share of that by which training was slower meanwhile; `undefined` where it was not to be seen. */
+  readonly slowdown: number | undefined;
+}
+
+/** As many steps as the usual one is taken from. */
+const STEPS = 33;
+/** Fewer say nothing. */
+const FEWEST_STEPS = 3;
+
+interface Window<Save> {
+  /** Saves of it that are not durable yet. */
+  open: number;
+  /** Those that are. */
+  readonly saves: { readonly save: Save; readonly stall_s: number; readonly persist_s: number }[];
+  /** Seconds and steps of training since the first of them. */
+  seconds: number;
+  steps: number;
+}
+
+/**
+ * From the step at which a save was accepted until the first one behind its end is its window. What the steps in the window took beyond as many
+ * usual ones is what the save cost: c + σ·P, however it came about — also where the loop itself waits for `committed`.
+ */
+export class SaveMeter<Save> {
+  private readonly usual = new Float64Array(STEPS);
+  private seen = 0;
+  private last: { readonly step: number; readonly now_s: number } | undefined;
+  private window: Window<Save> | undefined;
+  private step: number | undefined;
+
+  /** `measured` is called with what a save cost as soon as that is known. */
+  constructor(private readonly measured: (save: Save, cost: MeasuredSave) => void) {}
+
+  /** What a step takes while nothing is saved: the median; `undefined` before there were enough. */
+  get step_s(): number | undefined {
+    if (this.seen < FEWEST_STEPS) return undefined;
+    this.step ??= middle(this.usual.subarray(0, Math.min(this.seen, STEPS)));
+    return this.step;
+  }
+
+  /** The loop has come to `step`. */
+  reached(step: number, now_s: number): void {
+    const { last, window } = this;
+    if (last?.step === step) return;
+    this.last = { step, now_s };
+    if (last === undefined || step < last.step) return;
+    const seconds = now_s - last.now_s;
+    if (window === undefined) {
+      this.usual[this.seen++ % STEPS] = seconds / (step - last.step);
+      // A median of a moment ago will do: this is done at every step.
+      if (this.seen <= STEPS || this.seen % 8 === 0) this.step = undefined;
+      return;
+    }
+    window.seconds += seconds;
+    window.steps += step - last.step;
+    if (window.open === 0) this.close(window);
+  }
+
+  /** A save was accepted. */
+  accepted(): void {
+    // Of a loop that never says which step it is at, this is the next that is heard.
+    if (this.last === undefined && this.window?.open === 0) this.close(this.window);
+    this.window ??= { open: 0, saves: [], seconds: 0, steps: 0 };
+    this.window.open++;
+  }
+
+  /** It is durable. */
+  committed(save: Save, stall_s: number, persist_s: number): void {
+    const { window } = this;
+    if (window === undefined) return;
+    window.open--;
+    window.saves.push({ save, stall_s, persist_s });
+  }
+
+  /** It came to nothing. */
+  dropped(): void {
+    const { window } = this;
+    if (window === undefined) return;
+    window.open--;
+    if (window.open === 0 && window.saves.length === 0 && window.steps === 0) this.window = undefined;
+  }
+
+  /** Says now what is known of the saves that are durable: no step will come any more, or none has ever come. */
+  settle(): void {
+    const { window } = this;
+    if (window !== undefined && window.open === 0) this.close({ ...window, steps: 0 });
+  }
+
+  private close(window: Window<Save>): void {
+    this.window = undefined;
+    const slowdown = this.slowdownIn(window);
+    for (const { save, stall_s, persist_s } of window.saves) this.measured(save, { stall_s, persist_s, slowdown });
+  }
+
+  /** The same for all saves of a window: which of them slowed a step down cannot be seen. */
+  private slowdownIn({ saves, seconds, steps }: Window<Save>): number | undefined {
+    const { step_s } = this;
+    if (step_s === undefined || steps === 0) return undefined;
+    const persist_s = saves.reduce((sum, save) => sum + save.persist_s, 0);
+    const stall_s = saves.reduce((sum, save) => sum + save.stall_s, 0);
+    if (persist_s === 0) return 0;
+    // More than its whole time a save cannot cost: what goes beyond is validation, or another pause.
+    return Math.min(1, Math.max(0, (seconds - steps * step_s - stall_s) / persist_s));
+  }
+}

@@ -1,0 +1,163 @@
+/** The checkpoint interval of one manager: what is measured goes to the controller and into the history, and what it chose can be asked for. */
+import { usefulShare } from '../format/history.js';
+import { type ControllerOptions, IntervalController } from '../interval/controller.js';
+import { explainInterval, type IntervalExplanation } from '../interval/explain.js';
+import { type MeasuredSave, SaveMeter } from '../interval/save-meter.js';
+import type { IntervalFacts } from '../policy/trigger.js';
+import { harmlessly } from '../saver/harmlessly.js';
+import { monotonicMs } from '../system.js';
+import type { WriterCore } from './core.js';
+import type { SaveResult } from './save.js';
+
+/** Another interval was chosen. */
+export interface IntervalChange {
+  /** Real path of the directory of checkpoints. */
+  readonly directory: string;
+  /** Seconds of work between saves, before and now. */
+  readonly previous_s: number;
+  readonly interval_s: number;
+  readonly explanation: IntervalExplanation;
+}
+
+/** A save that is being measured. */
+interface Measured {
+  readonly step: number;
+  readonly bytes: number;
+  /** When training could go on, but for what slows it down: seconds by the monotonic clock. */
+  readonly released_s: number;
+  /** What is believed of the slowdown where it cannot be seen. */
+  readonly slowdown: number | undefined;
+}
+
+/** `manager.interval`: what the interval is, and why. */
+export class RunInterval {
+  private readonly controller: IntervalController;
+  private readonly meter = new SaveMeter<Measured>((save, cost) => this.measured(save, cost));
+  /** Of this life, what the controller has been told of. */
+  private exposed_s = 0;
+  /** When the last save let training go on. */
+  private working_s = monotonicMs() / 1000;
+  private trained = false;
+  /** Called with every change. */
+  onChange: (change: IntervalChange) => void = () => {};
+
+  /** @hidden */
+  constructor(
+    private readonly core: WriterCore,
+    private readonly options: ControllerOptions,
+    /** Whether the manager's trigger goes by it. */
+    private readonly isInForce: boolean,
+  ) {
+    const { lives, saves, restores } = core.record.history;
+    this.controller = new IntervalController(options);
+    // The life that goes on is counted as it goes.
+    for (const { trained, up_s, end } of core.record.isOpen ? lives.slice(0, -1) : lives) {
+      if (!trained) continue;
+      this.controller.exposed(up_s);
+      // An older process that is still open has died: this one has its lock.
+      if (end !== 'ended') this.controller.failed();
+    }
+    for (const { restart_s } of restores) this.controller.restored(restart_s);
+    for (const save of saves) this.controller.saved(save);
+  }
+
+  /** Seconds of work from the end of one save to the beginning of the next. */
+  get interval_s(): number {
+    return this.controller.interval_s;
+  }
+
+  /** Why it is what it is, what it costs and what a failure would lose: `text`, and all of it as numbers. Also where another trigger decides: then it is what `auto` would choose. */
+  explain(): IntervalExplanation {
+    if (!this.trained) this.meter.settle();
+    this.expose();
+    const step_s = this.meter.step_s ?? this.core.record.history.step_s;
+    return explainInterval(this.controller.decision, {
+      step_s,
+      realisedEttr: usefulShare({ ...this.core.record.history, ...(step_s === undefined ? {} : { step_s }) }),
+      isMtbfGiven: this.options.mtbf_s !== undefined,
+    });
+  }
+
+  /** @hidden Training has come to `step`. */
+  reached(step: number): void {
+    this.trained = true;
+    this.core.record.reached(step);
+    this.meter.reached(step, monotonicMs() / 1000);
+  }
+
+  /** @hidden For a trigger. */
+  get facts(): IntervalFacts {
+    return { interval_s: this.interval_s, worked_s: monotonicMs() / 1000 - this.working_s, step_s: this.meter.step_s };
+  }
+
+  /** @hidden A save was accepted. */
+  accepted(step: number, outcome: Promise<SaveResult>): void {
+    this.meter.accepted();
+    this.working_s = monotonicMs() / 1000;
+    const accepted_s = this.working_s;
+    outcome.then(
+      (result) => harmlessly('Measuring a save', () => this.committed(result, step, accepted_s)),
+      () => this.meter.dropped(),
+    );
+  }
+
+  /** @hidden Training goes on from a checkpoint, unless it has begun already. */
+  restored(step: number, seconds: number): void {
+    if (this.trained) return;
+    const { record } = this.core;
+    const before = record.history.lives;
+    const restart_s = process.uptime();
+    record.add({ event: 'restored', step, seconds, restart_s });
+    const { lives } = record.history;
+    this.tell(() => {
+      this.controller.restored(restart_s);
+      // Only now it shows that what ended in good order had lost work.
+      if (before.some(({ end }, i) => end === 'ended' && lives[i]?.end === 'failed')) this.controller.failed();
+    });
+  }
+
+  /** @hidden No more saves will come. */
+  finish(): void {
+    this.meter.settle();
+  }
+
+  private committed({ seconds, bytes }: SaveResult, step: number, accepted_s: number): void {
+    const { stall, snapshot, total } = seconds;
+    // Who calls `save` waits for all of it, as a rule; the steps will tell.
+    const isAwaited = stall >= total;
+    const stall_s = isAwaited ? Math.min(snapshot, total) : stall;
+    const save = { step, bytes, released_s: accepted_s + stall_s, slowdown: isAwaited ? 1 : undefined };
+    this.meter.committed(save, stall_s, Math.max(0, total - stall_s));
+  }
+
+  private measured({ step, bytes, released_s, slowdown: believed }: Measured, cost: MeasuredSave): void {
+    const { stall_s, persist_s, slowdown = believed } = cost;
+    this.working_s = Math.max(this.working_s, released_s + (slowdown ?? 0) * persist_s);
+    const { step_s } = this.meter;
+    this.core.record.add({
+      event: 'saved',
+      ...{ step, bytes, stall_s, persist_s },
+      ...(slowdown === undefined ? {} : { slowdown }),
+      ...(step_s === undefined ? {} : { step_s }),
+    });
+    this.tell(() => this.controller.saved({ stall_s, persist_s, slowdown }));
+  }
+
+  /** Tells the controller something, and everybody else if that changed the interval. */
+  private tell(something: () => void): void {
+    this.expose();
+    const previous_s = this.interval_s;
+    something();
+    const { interval_s } = this;
+    if (interval_s === previous_s) return;
+    const explanation = this.explain();
+    if (this.isInForce) this.core.record.add({ event: 'interval', interval_s, reason: explanation.reason });
+    this.onChange({ directory: this.core.directory, previous_s, interval_s, explanation });
+  }
+
+  private expose(): void {
+    const { up_s } = this.core.record;
+    if (this.trained) this.controller.exposed(Math.max(0, up_s - this.exposed_s));
+    this.exposed_s = up_s;
+  }
+}

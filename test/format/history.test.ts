@@ -1,0 +1,145 @@
+/** The history of a run: what events tell, what they do not, and that fewer of them tell the same. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { condenseHistory, foldHistory, usefulShare } from '../../src/format/history.js';
+import { decodeHistoryEvent, encodeHistoryEvent, type HistoryEvent } from '../../src/format/history-events.js';
+
+const at = (up_s: number) => ({ at_ms: 1_770_000_000_000 + Math.round(up_s * 1000), up_s });
+const opened = (): HistoryEvent => ({ event: 'opened', run: 'r', ...at(0) });
+const alive = (up_s: number, step: number): HistoryEvent => ({ event: 'alive', step, ...at(up_s) });
+const saved = (up_s: number, step: number, more = {}): HistoryEvent => ({
+  ...{ event: 'saved', step, bytes: 1000, stall_s: 0.1, persist_s: 1 },
+  ...more,
+  ...at(up_s),
+});
+const restored = (up_s: number, step: number): HistoryEvent => ({ event: 'restored', step, seconds: 0.5, restart_s: 2, ...at(up_s) });
+const closed = (up_s: number, step?: number): HistoryEvent => ({ event: 'closed', ...(step === undefined ? {} : { step }), ...at(up_s) });
+const ends = (events: readonly HistoryEvent[]) => foldHistory(events).lives.map(({ end }) => end);
+
+describe('a life', () => {
+  it('that the next one found without an end has failed', () => {
+    expect(ends([opened(), alive(1, 1), opened()])).toEqual(['failed', 'open']);
+  });
+
+  it('that was closed has ended, if the next one went on where it stopped', () => {
+    expect(ends([opened(), alive(1, 5), saved(2, 10), closed(3, 10), opened(), restored(1, 10)])).toEqual(['ended', 'open']);
+  });
+
+  it('that was closed has failed all the same, if the next one had to go back: an exception closes the manager too', () => {
+    expect(ends([opened(), saved(2, 10), alive(4, 17), closed(5, 17), opened(), restored(1, 10)])).toEqual(['failed', 'open']);
+  });
+
+  it('that was only looked at later is not taken for a failure', () => {
+    const lookedBack = [opened(), saved(2, 10), closed(5, 20), opened(), alive(1, 21), restored(2, 10)];
+    expect(ends(lookedBack)).toEqual(['ended', 'open']);
+    expect(foldHistory(lookedBack).restores).toEqual([]);
+  });
+
+  it('that died before its first step counts for nothing', () => {
+    const history = foldHistory([opened(), restored(3, 10), opened(), restored(3, 10), opened(), alive(5, 1), opened()]);
+    expect(history).toMatchObject({ failures: 1, uptime_s: 5 });
+  });
+
+  it('is as long as its last sign', () => {
+    expect(foldHistory([opened(), alive(1, 1), saved(7, 3), opened(), alive(2, 4)]).lives).toEqual([
+      { up_s: 7, trained: true, end: 'failed', lastStep: 3 },
+      { up_s: 2, trained: true, end: 'open', lastStep: 4 },
+    ]);
+  });
+});
+
+describe('the useful share', () => {
+  it('counts the steps that are not lost, by what a step takes', () => {
+    const events = [
+      opened(),
+      saved(50, 40, { step_s: 1 }),
+      alive(60, 50),
+      opened(),
+      restored(5, 40),
+      saved(45, 70, { step_s: 1 }),
+      alive(50, 75),
+    ];
+    // 40 steps of the first 60 seconds were kept, and 35 of the 50 that followed.
+    expect(usefulShare(foldHistory(events))).toBeCloseTo(75 / 110, 12);
+  });
+
+  it('is not known before it is known what a step takes', () => {
+    expect(usefulShare(foldHistory([opened(), saved(50, 40)]))).toBeUndefined();
+    expect(usefulShare(foldHistory([]))).toBeUndefined();
+  });
+});
+
+describe('lines', () => {
+  it('come back as they were, to nine digits', () => {
+    const events = [opened(), alive(1.5, 3), saved(2.25, 4, { slowdown: 0.125, step_s: 0.5 }), restored(1, 2), closed(3), closed(3, 4)];
+    const preempted: HistoryEvent = { event: 'preempted', step: 9, ...at(4) };
+    const interval: HistoryEvent = { event: 'interval', interval_s: 12.5, reason: 'optimum', ...at(5) };
+    for (const event of [...events, preempted, interval]) expect(decodeHistoryEvent(encodeHistoryEvent(event))).toEqual(event);
+    expect(encodeHistoryEvent(saved(1 / 3, 1))).toContain('"up_s":0.333333333');
+  });
+
+  it.each([
+    '',
+    '{"event":"saved"',
+    'null',
+    '7',
+    '[]',
+    '{"event":"toString","at_ms":1,"up_s":1}',
+    '{"event":"alive","at_ms":1,"up_s":1}',
+    '{"event":"alive","at_ms":1,"up_s":-1,"step":1}',
+    '{"event":"alive","at_ms":1,"up_s":1,"step":"1"}',
+    '{"event":"saved","at_ms":1,"up_s":1,"step":1,"bytes":1,"stall_s":1,"persist_s":1,"slowdown":null}',
+    '{"event":"opened","at_ms":1,"up_s":0}',
+    '{"event":"interval","at_ms":1,"up_s":0,"interval_s":3}',
+  ])('of others are passed over: %s', (line) => {
+    expect(decodeHistoryEvent(line)).toBeUndefined();
+  });
+});
+
+describe('fewer events', () => {
+  const event = fc.oneof(
+    { weight: 2, arbitrary: fc.constant(opened()) },
+    { weight: 3, arbitrary: fc.tuple(fc.nat(100), fc.nat(50)).map(([up_s, step]) => alive(up_s, step)) },
+    { weight: 3, arbitrary: fc.tuple(fc.nat(100), fc.nat(50)).map(([up_s, step]) => saved(up_s, step)) },
+    { weight: 1, arbitrary: fc.tuple(fc.nat(100), fc.nat(50)).map(([up_s, step]) => restored(up_s, step)) },
+    { weight: 1, arbitrary: fc.tuple(fc.nat(100), fc.nat(50)).map(([up_s, step]) => closed(up_s, step)) },
+  );
+
+  /** As they come from one process after the other: time and steps go on within a life. */
+  const inOrder = (events: readonly HistoryEvent[]): HistoryEvent[] => {
+    let up_s = 0;
+    let step = 0;
+    return events.map((each) => {
+      up_s = each.event === 'opened' ? 0 : up_s + 1;
+      if (each.event === 'restored') return { ...each, up_s };
+      step = each.event === 'opened' ? 0 : step + 1;
+      return 'step' in each ? { ...each, up_s, step } : { ...each, up_s };
+    });
+  };
+
+  it('tell the same', () => {
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 60 }), (events) => {
+        const all = inOrder([opened(), ...events]);
+        expect(foldHistory(condenseHistory(all))).toEqual(foldHistory(all));
+      }),
+    );
+  });
+
+  it('are bounded, however many there were, and keep the newest', () => {
+    const long = Array.from({ length: 2000 }, (_, i) => [
+      opened(),
+      ...Array.from({ length: 10 }, (_, k) => saved(k + 1, i * 10 + k)),
+    ]).flat();
+    const kept = condenseHistory(long);
+    expect(kept.length).toBeLessThan(4500);
+    expect(kept.at(-1)).toEqual(long.at(-1));
+    expect(foldHistory(kept).lives).toHaveLength(1000);
+    expect(foldHistory(kept).uptime_s).toBe(10_000);
+  });
+
+  it('lose signs of life that later ones surpass', () => {
+    const many = [opened(), ...Array.from({ length: 500 }, (_, i) => alive(i + 1, i))];
+    expect(condenseHistory(many)).toEqual([opened(), alive(1, 0), many.at(-1)]);
+  });
+});

@@ -1,0 +1,144 @@
+/** The controller: what moves the interval, what holds it, and that it is never nonsense. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type ControllerOptions, IntervalController } from '../../src/interval/controller.js';
+import { exactInterval_s } from '../../src/interval/optimal.js';
+
+const DAY_S = 86_400;
+
+/** After `count` saves that blocked for `stall_s` and were durable `persist_s` later. */
+function afterSaves(options: ControllerOptions, stall_s: number, persist_s = 0, slowdown = 0, count = 9): IntervalController {
+  const controller = new IntervalController(options);
+  for (let i = 0; i < count; i++) controller.saved({ stall_s, persist_s, slowdown });
+  return controller;
+}
+
+describe('the interval', () => {
+  it('is the optimum of what saves cost and how often the run fails', () => {
+    const { interval_s, decision } = afterSaves({ mtbf_s: DAY_S }, 5);
+    expect(interval_s).toBe(exactInterval_s({ cost_s: 5, mtbf_s: DAY_S }));
+    expect(decision.reason).toBe('optimum');
+  });
+
+  it('counts what slows training down while a save is written', () => {
+    expect(afterSaves({ mtbf_s: DAY_S }, 1, 20, 0.25).interval_s).toBe(exactInterval_s({ cost_s: 6, mtbf_s: DAY_S }));
+  });
+
+  it('takes the slowdown of other saves where that of one was not seen', () => {
+    const controller = afterSaves({ mtbf_s: DAY_S }, 1, 20, 0.25);
+    controller.saved({ stall_s: 1, persist_s: 20 });
+    expect(controller.decision.cost?.cost_s).toBeCloseTo(6, 9);
+  });
+
+  it('follows costs and failures, both ways', () => {
+    const controller = afterSaves({}, 5);
+    const [before, up] = [controller.interval_s, afterSaves({}, 50).interval_s];
+    expect(up / before).toBeCloseTo(Math.sqrt(10), 1);
+    for (let i = 0; i < 9; i++) controller.saved({ stall_s: 50, persist_s: 0 });
+    expect(Math.abs(controller.interval_s / up - 1)).toBeLessThan(0.1);
+    for (let i = 0; i < 30; i++) {
+      controller.exposed(3600);
+      controller.failed();
+    }
+    expect(controller.interval_s / exactInterval_s({ cost_s: 50, mtbf_s: 3600 })).toBeCloseTo(1, 0);
+    for (let i = 0; i < 9; i++) controller.saved({ stall_s: 5, persist_s: 0 });
+    expect(controller.interval_s).toBeLessThan(up / 2);
+  });
+
+  it('stays as it is for small changes', () => {
+    const controller = afterSaves({ mtbf_s: DAY_S }, 5);
+    const { interval_s } = controller;
+    for (let i = 0; i < 9; i++) controller.saved({ stall_s: 5.6, persist_s: 0 });
+    expect(controller.interval_s).toBe(interval_s);
+    for (let i = 0; i < 9; i++) controller.saved({ stall_s: 7, persist_s: 0 });
+    expect(controller.interval_s).toBeGreaterThan(interval_s);
+  });
+
+  it('does not move for a single save that took ten times as long', () => {
+    const controller = afterSaves({ mtbf_s: DAY_S }, 5);
+    const { interval_s } = controller;
+    controller.saved({ stall_s: 50, persist_s: 0 });
+    expect(controller.interval_s).toBe(interval_s);
+  });
+
+  it('is that of the failures given, whatever happens, where they are given', () => {
+    const controller = afterSaves({ mtbf_s: DAY_S }, 5);
+    const { interval_s } = controller;
+    for (let i = 0; i < 20; i++) {
+      controller.exposed(60);
+      controller.failed();
+    }
+    expect(controller.interval_s).toBe(interval_s);
+    expect(controller.decision.mtbf).toMatchObject({ mtbf_s: DAY_S, failures: 20, uptime_s: 1200 });
+  });
+});
+
+describe('limits', () => {
+  it('a save has to be durable before the next one: τ + c ≥ P / N', () => {
+    expect(afterSaves({ mtbf_s: 60 }, 1, 100).decision).toMatchObject({ interval_s: 99, reason: 'inFlight' });
+    expect(afterSaves({ mtbf_s: 60, maxInFlight: 4 }, 1, 100).decision).toMatchObject({ interval_s: 24, reason: 'inFlight' });
+  });
+
+  it('saving takes no more than maxOverhead', () => {
+    expect(afterSaves({ mtbf_s: 600, maxOverhead: 0.01 }, 5).decision).toMatchObject({ interval_s: 500, reason: 'maxOverhead' });
+  });
+
+  it('minInterval and maxInterval hold', () => {
+    expect(afterSaves({ mtbf_s: 600, minInterval_s: 300 }, 5).decision).toMatchObject({ interval_s: 300, reason: 'minInterval' });
+    expect(afterSaves({ mtbf_s: 600, maxInterval_s: 30 }, 5).decision).toMatchObject({ interval_s: 30, reason: 'maxInterval' });
+  });
+
+  it('the longest interval holds whatever else would make it longer, also where nobody gave one', () => {
+    expect(afterSaves({ mtbf_s: 600, maxInterval_s: 30, maxOverhead: 0.001 }, 5).decision).toMatchObject({
+      interval_s: 30,
+      reason: 'maxInterval',
+    });
+    expect(afterSaves({ mtbf_s: 1e9 }, 300).interval_s).toBe(12 * 3600);
+  });
+});
+
+describe('before the first save', () => {
+  it('the interval is short, so that its cost becomes known', () => {
+    expect(new IntervalController().decision).toMatchObject({ interval_s: 30, reason: 'firstSave', cost: undefined });
+    expect(new IntervalController({ minInterval_s: 300 }).interval_s).toBe(300);
+    expect(new IntervalController({ maxInterval_s: 3 }).interval_s).toBe(3);
+  });
+
+  it('failures make it shorter still: who never gets to save learns nothing', () => {
+    const controller = new IntervalController();
+    for (let i = 0; i < 200; i++) {
+      controller.exposed(10);
+      controller.failed();
+    }
+    expect(controller.interval_s).toBeLessThan(6);
+  });
+});
+
+it('is never anything but a length of time within its limits, whatever it is told', () => {
+  const amount = fc.double({ min: 0, max: 1e9, noNaN: true });
+  const event = fc.oneof(
+    fc.record({
+      kind: fc.constant('saved' as const),
+      stall_s: amount,
+      persist_s: amount,
+      slowdown: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: undefined }),
+    }),
+    fc.record({ kind: fc.constant('exposed' as const), seconds: amount }),
+    fc.record({ kind: fc.constant('failed' as const) }),
+    fc.record({ kind: fc.constant('restored' as const), seconds: amount }),
+  );
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 40 }), (events) => {
+      const controller = new IntervalController({ minInterval_s: 1, maxInterval_s: 1e5 });
+      for (const each of events) {
+        if (each.kind === 'saved') controller.saved(each);
+        if (each.kind === 'exposed') controller.exposed(each.seconds);
+        if (each.kind === 'failed') controller.failed();
+        if (each.kind === 'restored') controller.restored(each.seconds);
+        expect(controller.interval_s).toBeGreaterThanOrEqual(1);
+        expect(controller.interval_s).toBeLessThanOrEqual(1e5);
+        expect(Number.isFinite(controller.decision.mtbf.mtbf_s)).toBe(true);
+      }
+    }),
+  );
+});

@@ -1,0 +1,85 @@
+/** The trigger auto: what it takes, and when it is due. */
+import { describe, expect, it } from 'vitest';
+import { allOf, anyOf, auto, every } from '../../src/index.js';
+import { thrown } from '../helpers/errors.js';
+import { facts } from './facts.js';
+
+const at = (interval_s: number, worked_s: number, { step_s, ...more }: { step_s?: number; step?: number; previousSave?: number } = {}) =>
+  facts({ ...more, previous: { step: (more.step ?? 10) - 1, epoch: 0 }, interval: { interval_s, worked_s, step_s } });
+
+describe('auto', () => {
+  it('is due when the interval has gone by', () => {
+    expect(auto().due(at(100, 99))).toBeUndefined();
+    expect(auto().due(at(100, 100))).toBe('100 s have gone by since the last save, of an interval of 100 s');
+  });
+
+  it('is due at the step that is nearest to the moment', () => {
+    expect(auto().due(at(100, 94, { step_s: 10 }))).toBeUndefined();
+    expect(auto().due(at(100, 96, { step_s: 10 }))).toContain('of an interval of 100 s');
+  });
+
+  it('in steps: when as many have gone by as usually take that time', () => {
+    const inSteps = auto({ unit: 'steps' });
+    expect(inSteps.due(at(100, 500, { step_s: 10, step: 29, previousSave: 20 }))).toBeUndefined();
+    expect(inSteps.due(at(100, 5, { step_s: 10, step: 30, previousSave: 20 }))).toBe(
+      '10 steps have gone by since the last save, of an interval of 10',
+    );
+    // A step is longer than the interval.
+    expect(inSteps.due(at(1, 5, { step_s: 10, step: 21, previousSave: 20 }))).toContain('of an interval of 1');
+    // Nothing is known of steps yet.
+    expect(inSteps.due(at(100, 100, { step: 21, previousSave: 20 }))).toContain('100 s have gone by');
+  });
+
+  it('in steps too the longest interval is one of time: steps may have become slow', () => {
+    const inSteps = auto({ unit: 'steps', maxInterval: { minutes: 10 } });
+    expect(inSteps.due(at(600, 599, { step_s: 1, step: 30, previousSave: 20 }))).toBeUndefined();
+    expect(inSteps.due(at(600, 600, { step_s: 1, step: 30, previousSave: 20 }))).toContain('600 s have gone by');
+  });
+
+  it('is not due where nobody controls an interval', () => {
+    expect(auto().due(facts())).toBeUndefined();
+  });
+
+  it('says what it was given', () => {
+    expect(auto().description).toBe('auto()');
+    expect(auto({ mtbf: { hours: 24 }, maxOverhead: 0.03, maxInterval: { hours: 1 }, unit: 'steps' }).description).toBe(
+      'auto(mtbf 24 hours, maxInterval 1 hours, maxOverhead 0.03, in steps)',
+    );
+  });
+
+  it('goes together with other triggers, but not with another auto', () => {
+    const both = anyOf(auto({ minInterval: { minutes: 1 } }), every.steps(10));
+    expect(both.needs?.interval?.controller.minInterval_s).toBe(60);
+    expect(both.due(at(100, 1, { step: 10 }))).toBe('step 10 was reached');
+    expect(both.due(at(100, 100, { step: 9 }))).toContain('of an interval of 100 s');
+    expect(anyOf(auto(), allOf(auto(), every.steps(2))).needs?.interval).toBeDefined();
+    const { message } = thrown(() => anyOf(auto(), auto({ maxOverhead: 0.1 })), 'ERR_INVALID_ARGUMENT');
+    expect(message).toBe('anyOf has auto with different options: give it once.');
+  });
+
+  it.each([
+    [{ mtbf: { hours: 0 } }, 'auto.mtbf needs a length of time'],
+    [{ mtbf: { hours: -1 } }, 'not hours: -1'],
+    [{ mtbf: { hours: Number.NaN } }, 'not hours: NaN'],
+    [{ mtbf: { hours: Number.POSITIVE_INFINITY } }, 'not hours: Infinity'],
+    [{ mtbf: 3600 }, 'auto.mtbf'],
+    [{ mtbf: { fortnights: 1 } }, 'fortnights'],
+    [{ prior: {} }, 'auto.prior.mtbf needs a length of time'],
+    [{ prior: { mtbf: { hours: 1 }, weight: 0 } }, 'a number of failures above 0, not 0'],
+    [{ prior: { mtbf: { hours: 1 }, weight: Number.NaN } }, 'not NaN'],
+    [{ prior: { mtbf: { hours: 1 } }, mtbf: { hours: 1 } }, 'give one'],
+    [{ maxOverhead: 0 }, 'a share between 0 and 1'],
+    [{ maxOverhead: 1 }, 'a share between 0 and 1'],
+    [{ maxOverhead: 3 }, 'such as 0.03, not 3'],
+    [{ maxOverhead: '3%' }, 'not 3%'],
+    [{ minInterval: { minutes: 2 }, maxInterval: { minutes: 1 } }, 'minInterval is longer than maxInterval'],
+    [{ minInterval: { hours: 13 } }, 'longer than the longest interval, which is 12 hours unless you give another'],
+    [{ unit: 'epochs' }, '"time" or "steps", not epochs'],
+  ])('refuses %j', (options, what) => {
+    expect(thrown(() => auto(options as never), 'ERR_INVALID_ARGUMENT').message).toContain(what);
+  });
+
+  it.each([{ mtfb: { hours: 1 } }, { p: 0.5 }, { prior: { mttf: { hours: 1 } } }])('refuses %j, which it does not know', (options) => {
+    expect(thrown(() => auto(options as never), 'ERR_UNKNOWN_OPTION').message).toContain('It takes');
+  });
+});
