@@ -81,6 +81,11 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
       ),
     },
   },
+  simulate: {
+    args: () => ['--jobs', '200', '--runs', '2', '--threads', '2', '--aim', '100'],
+    words: /^A job of 54 days with 419 failures[\s\S]*^ {2}exact: 200 runs +[\d.]+ s[\s\S]*The aim is met\./m,
+    result: { jobs: { exact: 200, events: 2 }, seconds: { exact: summary, events: summary }, useful: { mean: positive }, met: true },
+  },
   soak: {
     args: () => ['--saves', '24', '--samples', '8'],
     words: /^24 of 24 saves committed[\s\S]*^ {2}descriptors /m,

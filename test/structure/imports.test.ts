@@ -16,6 +16,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   format: ['errors'],
   interval: ['errors'],
   policy: ['errors', 'format', 'interval'],
+  simulation: ['errors', 'interval'],
   engine: ['errors', 'format', 'native', 'fs'],
   storage: ['fs', 'system'],
   snapshot: ['errors', 'format', 'engine'],
@@ -42,6 +43,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'manager',
     'convert',
     'bench',
+    'interval',
+    'simulation',
     'index',
   ],
   index: [
