@@ -1,12 +1,15 @@
 /** Policies by name: as data they can be sent to other threads. */
 import { HoldfastError } from '../../errors.js';
+import type { ControllerOptions } from '../controller.js';
+import { controlled } from './controlled.js';
 import { type FormulaName, fixed, formula, oracle, type SimulatedPolicy } from './policy.js';
 
 /** A policy as data. `name` is what it is called in results. */
 export type PolicySpec =
   | { readonly kind: 'fixed'; readonly interval_s: number; readonly name?: string }
   | { readonly kind: FormulaName; readonly name?: string }
-  | { readonly kind: 'oracle'; readonly name?: string };
+  | { readonly kind: 'oracle'; readonly name?: string }
+  | { readonly kind: 'auto'; readonly options?: ControllerOptions; readonly name?: string };
 
 type Kind = PolicySpec['kind'];
 
@@ -18,6 +21,7 @@ const POLICIES: { readonly [K in Kind]: (spec: Extract<PolicySpec, { readonly ki
   dalyHigher: () => formula('dalyHigher'),
   exact: () => formula('exact'),
   oracle: () => oracle(),
+  auto: ({ options }) => controlled(options),
 };
 
 /** Every kind that there is. */
