@@ -59,7 +59,7 @@ export interface IntervalDecision {
 }
 
 /** Before anything is known of a save's cost, the first is made after so long: to measure it, and to have one. */
-const FIRST_SAVE_S = 30;
+const FIRST_SAVE_S = 10;
 export const DEFAULT_MAX_INTERVAL_S = 12 * 3600;
 /** Costs change during a run: as many of the last saves are looked at. */
 const LAST_SAVES = 9;

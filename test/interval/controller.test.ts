@@ -99,7 +99,7 @@ describe('limits', () => {
 
 describe('before the first save', () => {
   it('the interval is short, so that its cost becomes known', () => {
-    expect(new IntervalController().decision).toMatchObject({ interval_s: 30, reason: 'firstSave', cost: undefined });
+    expect(new IntervalController().decision).toMatchObject({ interval_s: 10, reason: 'firstSave', cost: undefined });
     expect(new IntervalController({ minInterval_s: 300 }).interval_s).toBe(300);
     expect(new IntervalController({ maxInterval_s: 3 }).interval_s).toBe(3);
   });

@@ -43,12 +43,12 @@ describe('auto', () => {
     const changes: IntervalChange[] = [];
     manager.on('intervalChanged', (change) => changes.push(change));
     const saved = await train(manager, clock, { steps: 160 });
-    expect(saved[0]).toBe(30);
+    expect(saved[0]).toBe(10);
     const { interval_s, cost, reason } = manager.interval.explain();
     // Of the last one the next step will tell.
     expect([saved.length - 1, saved.length].map((count) => Math.min(count, 9))).toContain(cost?.saves);
     expect(changes.map((change) => change.interval_s).at(-1)).toBe(interval_s);
-    expect(changes[0]?.previous_s).toBe(30);
+    expect(changes[0]?.previous_s).toBe(10);
     expect(['optimum', 'maxInterval']).toContain(reason);
   });
 
@@ -130,9 +130,9 @@ describe('what a save costs', () => {
 describe('explain', () => {
   it('says so where nothing is known yet', async () => {
     const manager = await openManager(freshDirectory(), { trigger: auto() });
-    expect(manager.interval.explain()).toMatchObject({ interval_s: 30, reason: 'firstSave', steps: undefined, expected: undefined });
+    expect(manager.interval.explain()).toMatchObject({ interval_s: 10, reason: 'firstSave', steps: undefined, expected: undefined });
     expect(manager.interval.explain().text).toBe(
-      'A checkpoint every 30 s of work. Nothing is known yet of what a save costs: the first one will show it. ' +
+      'A checkpoint every 10 s of work. Nothing is known yet of what a save costs: the first one will show it. ' +
         'A failure comes every 1 d (0 failures in 0 s, so it is mostly the prior that tells; 95 %: 6 h 30 min to 39 d 12 h, which is little to go by).',
     );
   });
