@@ -128,6 +128,9 @@ test('the closed forms are not used where they do not hold', () => {
   expect(predicted({ maxInFlight: 2 }, 50)).toBeGreaterThan(0.9);
   expect(predicted({ stall_s: { start: 1, end: 2, over_s: 100 } })).toBeUndefined();
   expect(predicted({ failures: { kind: 'poisson', mtbf_s: { start: 1, steps: [] } } })).toBeUndefined();
+  expect(predicted({ failures: { kind: 'poisson', mtbf_s: 3600, warning_s: 60 } })).toBeGreaterThan(0.9);
+  // Announced in time, nothing is lost.
+  expect(predicted({ failures: { kind: 'poisson', mtbf_s: 3600, warning_s: 61 } })).toBeUndefined();
   expect(predicted({ failures: { kind: 'trace', times_s: [] } })).toBeUndefined();
   expect(predicted({ synchronous: true })).toBe(usefulFraction({ interval_s: 100, stall_s: 61, persist_s: 0, restart_s: 0, mtbf_s: 3600 }));
 });

@@ -16,6 +16,7 @@ const policies: readonly PolicySpec[] = [{ kind: 'fixed', interval_s: 300, name:
 test('worker threads give what one thread gives', async () => {
   const runs = 250;
   const found = await runSimulation({ job, policies, runs, seed: 4, threads: 2 });
+  expect(found).toMatchObject([{ interval_s: 300, constant: true }, { predicted: expect.any(Number) }, {}]);
   const made = policies.map(policyOf);
   const all = simulateRuns(job, made, { seed: 4, from: 0, count: runs });
   expect(found.map(({ name }) => name)).toEqual(['five minutes', 'exact', 'oracle']);

@@ -41,7 +41,7 @@ function isInTurn(job: CompleteJob, interval_s: number): boolean {
 /** Simulates a job for which {@link isFixed} holds, with a save every `interval_s` of work. */
 export function runFixed(job: CompleteJob, interval_s: number, failures: FailureTimes): SimulatedRun {
   const end_s = job.wall_s ?? job.limit_s;
-  const { stall_s, persist_s } = costAt(job, 0);
+  const { persist_s } = costAt(job, 0);
   const uptimeOf = uptimesOf(job, interval_s);
   const accounts = new Accounts();
   let now_s = 0;
@@ -50,7 +50,7 @@ export function runFixed(job: CompleteJob, interval_s: number, failures: Failure
     const passed_s = Math.min(failure_s, end_s) - now_s;
     const left_s = (job.work_s ?? Number.POSITIVE_INFINITY) - accounts.work_s;
     const segments = segmentsOf(left_s, interval_s);
-    const needed_s = left_s + segments * stall_s + persist_s;
+    const needed_s = lastTurn_s(job, interval_s, left_s, segments) + persist_s;
     if (needed_s <= passed_s) {
       accounts.work_s += left_s;
       accounts.saving_s += needed_s - left_s;
@@ -74,23 +74,25 @@ export function runFixed(job: CompleteJob, interval_s: number, failures: Failure
   return accounts.close(end_s, job.wall_s !== undefined);
 }
 
-/** Restarts until training goes on, or to the end of the run; gives when that is. */
+/** Restarts until training goes on, or fails again, or to the end of the run; gives when that is. */
 function restart(job: CompleteJob, accounts: Accounts, failures: FailureTimes, failed_s: number, end_s: number): number {
-  let now_s = failed_s;
-  for (;;) {
-    accounts.failures += 1;
-    const failure_s = failures.at(accounts.failures);
-    const up_s = now_s + valueAt(job.restart_s, now_s);
-    const until_s = Math.min(failure_s, up_s, end_s);
-    accounts.restart_s += until_s - now_s;
-    now_s = until_s;
-    if (until_s === end_s || until_s === up_s) return until_s;
-  }
+  accounts.failures += 1;
+  const up_s = Math.min(failed_s + valueAt(job.restart_s, failed_s), failures.at(accounts.failures), end_s);
+  accounts.restart_s += up_s - failed_s;
+  return up_s;
 }
 
 /** How many saves it takes to do `left_s` of work. */
 function segmentsOf(left_s: number, interval_s: number): number {
   return Math.ceil(left_s / interval_s - NOTHING);
+}
+
+/** When the last save of a job begins to be persisted: its segment is shorter than the others, and it may have to wait for those before it. */
+function lastTurn_s(job: CompleteJob, interval_s: number, left_s: number, segments: number): number {
+  const { stall_s, persist_s } = costAt(job, 0);
+  const taken_s = left_s + segments * stall_s;
+  const before = segments - job.maxInFlight;
+  return before > 0 ? Math.max(taken_s, before * (interval_s + stall_s) + persist_s) : taken_s;
 }
 
 function uptimesOf(job: CompleteJob, interval_s: number): UptimeOf {
@@ -109,7 +111,7 @@ function plain(job: CompleteJob, interval_s: number): UptimeOf {
     const segment_s = whole === complete ? left_s - whole * interval_s : interval_s;
     const since_s = passed_s - whole * cycle_s;
     return {
-      taken: since_s >= segment_s + stall_s ? whole + 1 : whole,
+      taken: whole === complete && passed_s >= lastTurn_s(job, interval_s, left_s, complete + 1) ? whole + 1 : whole,
       durable: Math.min(complete, Math.max(0, Math.floor((passed_s - persist_s) / cycle_s))),
       work_s: whole * interval_s + Math.min(since_s, segment_s),
       slowdown_s: 0,

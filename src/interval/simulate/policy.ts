@@ -2,7 +2,7 @@
 import { HoldfastError } from '../../errors.js';
 import { assertPositive } from '../checks.js';
 import { effectiveCost_s, inFlightFloor_s } from '../floors.js';
-import { dalyFirstInterval_s, dalyHigherInterval_s, exactInterval_s, youngInterval_s } from '../optimal.js';
+import { dalyFirstInterval_s, dalyHigherInterval_s, exactInterval_s, type SaveAndFailure, youngInterval_s } from '../optimal.js';
 import { type CompleteJob, costAt, mtbfAt } from './job.js';
 
 /** A policy, for any number of runs. */
@@ -26,15 +26,15 @@ export interface PolicyRun {
   restored?(restore: { readonly restart_s: number; readonly now_s: number }): void;
 }
 
-/** The formulas for the interval. */
-export const FORMULAS = {
+/** A formula for the interval. */
+export type FormulaName = 'young' | 'dalyFirst' | 'dalyHigher' | 'exact';
+
+const FORMULAS: Readonly<Record<FormulaName, (costs: SaveAndFailure) => number>> = {
   young: youngInterval_s,
   dalyFirst: dalyFirstInterval_s,
   dalyHigher: dalyHigherInterval_s,
   exact: exactInterval_s,
-} as const;
-
-export type FormulaName = keyof typeof FORMULAS;
+};
 
 /** The same interval throughout, in seconds of work. Throws `ERR_INVALID_ARGUMENT` unless it is above 0. */
 export function fixed(interval_s: number, name = `fixed:${interval_s}s`): SimulatedPolicy {
