@@ -5,8 +5,8 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type ChartSpec, chartsOf } from '../../src/bench/page/charts.js';
-import { html, inlineJson, inlineScript } from '../../src/report/html.js';
 import type { Report } from '../../src/bench/report.js';
+import { html, inlineJson, inlineScript } from '../../src/report/html.js';
 import { comparisonReport, makeComparison, stallReport, sweepReport, trainReport } from '../helpers/bench-reports.js';
 import { freshDirectory } from '../helpers/directory.js';
 
