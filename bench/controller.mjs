@@ -1,9 +1,9 @@
 #!/usr/bin/env node
+import { seededRandom } from '../dist/bench/seeded.js';
 // The controller of the interval against the best fixed interval chosen with hindsight, over random jobs, in simulation.
 import { policyOf, simulate } from '../dist/interval/simulate/index.js';
 import { wholeNumber } from './lib/options.mjs';
 import { runBenchmark } from './lib/program.mjs';
-import { seededRandom } from './prove-interval/schedule.mjs';
 
 const HELP = `The controller of the checkpoint interval in simulation, against the best fixed interval chosen with hindsight.
 

@@ -133,7 +133,7 @@ describe('explain', () => {
     expect(manager.interval.explain()).toMatchObject({ interval_s: 10, reason: 'firstSave', steps: undefined, expected: undefined });
     expect(manager.interval.explain().text).toBe(
       'A checkpoint every 10 s of work. Nothing is known yet of what a save costs: the first one will show it. ' +
-        'A failure comes every 1 d (0 failures in 0 s, so it is mostly the prior that tells; 95 %: 6 h 30 min to 39 d 12 h, which is little to go by).',
+        'A failure comes every 1 d (0 failures in 0 s, so it is mostly the prior that tells; 95 %: 6 h 30 min 22 s to 39 d 11 h 57 min, which is little to go by).',
     );
   });
 
