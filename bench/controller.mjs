@@ -7,10 +7,11 @@ import { runBenchmark } from './lib/program.mjs';
 
 const HELP = `The controller of the checkpoint interval in simulation, against the best fixed interval chosen with hindsight.
 
-  node bench/controller.mjs [--scenarios N] [--seed N] [--json] [--out FILE]
+  node bench/controller.mjs [--runs N] [--seed N] [--dir DIRECTORY] [--json] [--out FILE]
 
-  --scenarios  how many random jobs of 54 days. Default 200
+  --runs       how many random jobs of 54 days. Default 200
   --seed       of the jobs and of their failures. Default 1
+  --dir        a directory for nothing: nothing is written
   --json       one JSON document on standard output; --out writes it into a file as well
 
 Each job has a save that costs 0.1 to 300 s, and fails every 5 minutes to 30 days on average, both evenly on a logarithmic scale, and never with more than a
@@ -18,7 +19,11 @@ tenth of it for a save. Half of the jobs drift: cost, mean time between failures
 synchronous or asynchronous, some slow training down. The best fixed interval is the best of a grid of 49, a fifth apart, for the very failures of the
 run: nobody knows it beforehand. The controller is told nothing beforehand; the oracle knows cost and mean time between failures at every moment.
 
-The bar: the useful fraction of the controller is at least 0.99 of the best fixed one's in the median, and 0.96 in the worst job.`;
+The bar: the useful fraction of the controller is at least 0.99 of the best fixed one's in the median, and 0.96 in the worst job.
+
+Examples
+  node bench/controller.mjs
+  node bench/controller.mjs --runs 20 --seed 7 --json`;
 
 const DAY_S = 86_400;
 const LENGTH_S = 54 * DAY_S;
@@ -28,7 +33,7 @@ const WORST_BAR = 0.96;
 await runBenchmark({
   name: 'controller',
   help: HELP,
-  options: { scenarios: wholeNumber(200), seed: wholeNumber(1, 0) },
+  options: { runs: wholeNumber(200), seed: wholeNumber(1, 0) },
   measure,
   print,
 });
@@ -63,9 +68,9 @@ function randomJob(seed) {
   }
 }
 
-function measure({ scenarios, seed }, { progress }) {
+function measure({ runs, seed }, { progress }) {
   const jobs = [];
-  for (let i = 0; i < scenarios; i++) {
+  for (let i = 0; i < runs; i++) {
     const job = randomJob(seed * 100_003 + i);
     const run = (spec) => simulate(job, policyOf(spec), { seed, run: i });
     const [auto, oracle] = [run({ kind: 'auto' }), run({ kind: 'oracle' })];
@@ -74,7 +79,7 @@ function measure({ scenarios, seed }, { progress }) {
       ...{ job, failures: oracle.failures, best_s: best.interval_s, best: best.usefulFraction },
       ...{ auto: auto.usefulFraction / best.usefulFraction, oracle: oracle.usefulFraction / best.usefulFraction },
     });
-    if (i % 10 === 9) progress(`${i + 1}/${scenarios}`);
+    if (i % 10 === 9) progress(`${i + 1}/${runs}`);
   }
   const [auto, oracle] = ['auto', 'oracle'].map((which) => summarise(jobs.map((each) => each[which])));
   return { auto, oracle, met: auto.median >= MEDIAN_BAR && auto.worst >= WORST_BAR, jobs };
@@ -107,7 +112,7 @@ function print({ settings, auto, oracle, met, jobs }) {
   const line = (name, { median, p05, worst, within1Percent }) =>
     `  ${name}  ${median.toFixed(4)}  ${p05.toFixed(4)}  ${worst.toFixed(4)}  ${within1Percent} of ${jobs.length}`;
   return `
-${settings.scenarios} random jobs of 54 days, useful fraction against the best fixed interval chosen with hindsight
+${settings.runs} random jobs of 54 days, useful fraction against the best fixed interval chosen with hindsight
 
           median  5 %     worst   at least 0.99
 ${line('auto  ', auto)}

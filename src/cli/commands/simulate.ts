@@ -19,7 +19,7 @@ import { printScenarios, printSimulation } from './simulate-print.js';
 
 const NOTES = [
   'Every policy meets the same failures. Failures that come during a restart begin it anew; one that comes while a save is persisted takes that checkpoint. With --warning of at least --cost and --persist, a last save is made and nothing is lost. The work in hand at the end of the job counts as done. docs/SIMULATOR.md says more.',
-  'Policies: fixed:10min, the formulas young, dalyFirst, dalyHigher and exact for what costs and failures are at the beginning, and oracle, which knows at every moment what they are. Lengths of time are written 500ms, 90s, 5min, 24h, 30d, 1y or 1h30min; a year is 365.25 days.',
+  'Policies: fixed:10min, the formulas young, dalyFirst, dalyHigher and exact for what costs and failures are at the beginning, oracle, which knows at every moment what they are, and auto, the controller of the trigger of that name, which is told nothing beforehand. Lengths of time are written 500ms, 90s, 5min, 24h, 30d, 1y or 1h30min; a year is 365.25 days.',
   'A trace has one moment per line, or is a JSON list: seconds since the beginning of the job, or dates and times, the first of which is the beginning. Without --runs it is met as it was; with more than one, every run begins somewhere in it, and goes on at its beginning.',
   'JSON: {scenario, job: {wall_s, work_s, stall_s, persist_s, synchronous, slowdown, maxInFlight, restart_s}, failures: {kind, mtbf_s, …}, runs, seed, policies: [{name, interval_s: mean where it changes, usefulFraction: {mean, low, high: 95 % interval of the mean, median, p05, p95}, predicted: by the closed form, saves, failures: means per run, lost: {saving, rework, restart, slowdown}: shares of the wall time, unfinished: runs}]}; null for what there is none of.',
 ];
@@ -31,7 +31,7 @@ export const registerSimulate: RegisterCommand = (program, context) => {
     .description('Simulates a job that fails, many times, with several policies for the checkpoint interval side by side.');
   addJobOptions(command);
   return command
-    .option('--policy <LIST>', 'what to compare, such as young,exact,fixed:10min,oracle (repeatable)', collect(String))
+    .option('--policy <LIST>', 'what to compare, such as young,exact,fixed:10min,auto (repeatable)', collect(String))
     .option('--runs <N>', `runs, each with failures of its own (default: ${DEFAULT_RUNS}; 1 with --trace)`, parseCount)
     .option('--seed <N>', 'the same seed gives the same result', parseSeed, 1)
     .option('--threads <N>', 'worker threads (default: one per core)', parseCount)
