@@ -2,6 +2,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { readHistory } from '../../src/catalog/history.js';
 import { auto, type CheckpointManager, every, type IntervalChange, type OpenOptions } from '../../src/index.js';
 import { ended, startNode } from '../helpers/child.js';
 import { freshDirectory } from '../helpers/directory.js';
@@ -248,6 +249,7 @@ describe('the history', () => {
       await second.close();
       const third = await openManager(directory);
       expect(third.interval.explain().cost?.saves).toBe(2);
+      expect((await readHistory(directory)).lives).toHaveLength(2);
     },
   );
 
