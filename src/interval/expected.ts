@@ -66,13 +66,14 @@ export interface CostsOfRun {
 
 /**
  * Between which intervals, in seconds, the wall time is at most (1 + `share`) times that with the best one: how flat the optimum is. R and P do not
- * change it. Throws `ERR_INVALID_ARGUMENT`.
+ * change it. Where nothing gets done with any, the best one alone. Throws `ERR_INVALID_ARGUMENT`.
  */
 export function withinShare_s({ cost_s, mtbf_s }: CostsOfRun, share = 0.01): [low_s: number, high_s: number] {
   assertShare('withinShare_s', 'share', share);
   const best_s = exactInterval_s({ cost_s, mtbf_s });
   const wall = (interval_s: number) => 1 / usefulFraction({ interval_s, stall_s: cost_s, persist_s: 0, restart_s: 0, mtbf_s });
   const limit = wall(best_s) * (1 + share);
+  if (!Number.isFinite(limit)) return [best_s, best_s];
   const isWithin = (interval_s: number) => wall(interval_s) <= limit;
   return [edge(best_s, 1 / 2, isWithin), edge(best_s, 2, isWithin)];
 }

@@ -9,6 +9,7 @@ export {
   type ObservedSave,
 } from './controller.js';
 export { type CostModel, type CostSample, type Estimate, estimateMean, fitCost } from './cost-model.js';
+export { countedMtbf_s } from './counted-failures.js';
 export {
   type AsynchronousCase,
   type CostsOfRun,
@@ -25,6 +26,7 @@ export { DEFAULT_PRIOR, FailureEstimate, type FailurePrior, type MtbfEstimate } 
 export { type FailureRate, mtbfOf_s, YEAR_S } from './failures.js';
 export { budgetFloor_s, effectiveCost_s, inFlightFloor_s, type PccheckTimes, pccheckFrequency } from './floors.js';
 export { formatDuration_s } from './format-duration.js';
+export { lostPerFailure_s, type OverheadParts, overheadParts } from './losses.js';
 export {
   type AvailabilityTimes,
   availabilityInterval_s,

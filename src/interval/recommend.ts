@@ -3,6 +3,7 @@ import { HoldfastError } from '../errors.js';
 import { assertCount, assertNotNegative, assertPositive, assertShare } from './checks.js';
 import { type CurvePoint, expectedAt, withinShare_s } from './expected.js';
 import { budgetFloor_s, effectiveCost_s, inFlightFloor_s } from './floors.js';
+import { lostPerFailure_s, type OverheadParts, overheadParts } from './losses.js';
 import { dalyFirstInterval_s, dalyHigherInterval_s, exactInterval_s, youngInterval_s } from './optimal.js';
 
 /** What {@link recommendInterval} takes; all lengths of time in seconds. */
@@ -43,13 +44,16 @@ export interface Recommendation {
   /** The recommended one in steps; `null` where it is not known what a step takes. */
   readonly steps: number | null;
   readonly binding: Binding;
+  /** What each limit asks for, in seconds; `null` where there is none. */
+  readonly limits: Readonly<Record<Exclude<Binding, 'optimum'>, number | null>>;
   /** c + σ·P. */
   readonly cost_s: number;
   /** At the recommended interval. */
-  readonly expected: CurvePoint & {
-    /** Work that a failure loses on average. */
-    readonly lostWork_s: number;
-  };
+  readonly expected: CurvePoint &
+    OverheadParts & {
+      /** Work that a failure loses on average. */
+      readonly lostWork_s: number;
+    };
   /** Between these the run takes at most 1 % longer than with the exact interval. */
   readonly within1Percent_s: readonly [low: number, high: number];
 }
@@ -73,14 +77,17 @@ export function recommendInterval(given: TuningCase): Recommendation {
   assertPositive(where, { 'stall_s + slowdown · persist_s': cost_s });
   const costs = { cost_s, mtbf_s };
   const exact_s = exactInterval_s(costs);
-  const [recommended_s, binding] = bind(exact_s, {
-    inFlight: inFlightFloor_s({ stall_s, persist_s, maxInFlight }),
-    maxOverhead: maxOverhead === undefined ? 0 : budgetFloor_s({ cost_s, maxOverhead }),
-    minInterval: minInterval_s,
-    maxInterval_s,
-  });
+  // Where training waits for all of it, the next save cannot come too early.
+  const inFlight = slowdown === 1 ? 0 : inFlightFloor_s({ stall_s, persist_s, maxInFlight });
+  const limits = {
+    inFlight: inFlight === 0 ? null : inFlight,
+    maxOverhead: maxOverhead === undefined ? null : budgetFloor_s({ cost_s, maxOverhead }),
+    minInterval: given.minInterval_s ?? null,
+    maxInterval: given.maxInterval_s ?? null,
+  };
+  const [recommended_s, binding] = bind(exact_s, limits);
   // What slows training down is part of the cost already.
-  const latency_s = persist_s * (1 - slowdown);
+  const all = { ...costs, restart_s, persist_s: persist_s * (1 - slowdown) };
   return {
     interval: {
       young_s: youngInterval_s(costs),
@@ -89,19 +96,30 @@ export function recommendInterval(given: TuningCase): Recommendation {
       exact_s,
       recommended_s,
     },
-    steps: step_s === undefined ? null : Math.max(1, Math.round(recommended_s / step_s)),
+    steps: step_s === undefined ? null : inSteps(recommended_s / step_s, binding),
     binding,
+    limits,
     cost_s,
-    expected: { ...expectedAt(recommended_s, { ...costs, restart_s, persist_s: latency_s }), lostWork_s: recommended_s / 2 + latency_s },
+    expected: {
+      ...expectedAt(recommended_s, all),
+      ...overheadParts(recommended_s, all),
+      lostWork_s: lostPerFailure_s(recommended_s, all),
+    },
     within1Percent_s: withinShare_s(costs),
   };
 }
 
-function bind(
-  exact_s: number,
-  { maxInterval_s, ...floors }: Readonly<Record<'inFlight' | 'maxOverhead' | 'minInterval' | 'maxInterval_s', number>>,
-): [interval_s: number, binding: Binding] {
+function bind(exact_s: number, { maxInterval, ...floors }: Recommendation['limits']): [interval_s: number, binding: Binding] {
   let found: [number, Binding] = [exact_s, 'optimum'];
-  for (const [name, floor] of Object.entries(floors) as [Binding, number][]) if (floor > found[0]) found = [floor, name];
-  return found[0] > maxInterval_s ? [maxInterval_s, 'maxInterval'] : found;
+  for (const [name, floor] of Object.entries(floors) as [Binding, number | null][]) {
+    if (floor !== null && floor > found[0]) found = [floor, name];
+  }
+  return maxInterval !== null && found[0] > maxInterval ? [maxInterval, 'maxInterval'] : found;
+}
+
+/** Rounded so that it keeps to the limit that has decided; at least one. */
+function inSteps(steps: number, binding: Binding): number {
+  const round = binding === 'optimum' ? Math.round : binding === 'maxInterval' ? Math.floor : Math.ceil;
+  // A quotient that should be whole may be off by rounding.
+  return Math.max(1, Math.abs(steps - Math.round(steps)) < 1e-9 * steps ? Math.round(steps) : round(steps));
 }

@@ -1,12 +1,14 @@
 /** From the command line of `holdfast tune` to a case: numbers that were given, a benchmark's, or a run's own. */
-import type { RunHistory } from '../../format/history.js';
-import { estimateMean, fitCost } from '../../interval/cost-model.js';
-import { FailureEstimate } from '../../interval/failure-estimate.js';
+import type { StallSource } from '../../bench/sources.js';
+import type { CostSample } from '../../interval/cost-model.js';
+import { countedMtbf_s } from '../../interval/counted-failures.js';
 import { mtbfOf_s } from '../../interval/failures.js';
 import type { TuningCase } from '../../interval/recommend.js';
-import { listDirectory } from '../../manager/describe.js';
 import type { CommonOptions } from '../command.js';
-import { UsageError } from '../exit.js';
+import { EXIT_PROBLEM, UsageError } from '../exit.js';
+import { estimatesOfBench } from './tune-bench.js';
+import { type Estimates, type Range, usage } from './tune-estimates.js';
+import { estimatesOfRun, type RunEstimates } from './tune-run.js';
 
 export interface TuneOptions extends CommonOptions {
   readonly cost?: number;
@@ -14,7 +16,9 @@ export interface TuneOptions extends CommonOptions {
   readonly slowdown?: number;
   readonly restart?: number;
   readonly sync?: true;
-  readonly bench?: string;
+  readonly async?: true;
+  readonly bench?: readonly string[];
+  readonly source?: StallSource;
   readonly bytes?: number;
   readonly run?: string;
   readonly mtbf?: number;
@@ -31,60 +35,124 @@ export interface TuneOptions extends CommonOptions {
   readonly html?: string;
 }
 
-/** An estimate's 95 % interval. */
-export type Range = readonly [low: number, high: number];
-
 /** What is tuned for, and where it comes from. */
 export interface TunePlan {
   readonly given: TuningCase;
+  /** Where the cost of a save is from. */
   readonly source: 'options' | 'bench' | 'run';
   /** Bytes of the checkpoint that the cost is for; `null` where it was given. */
   readonly bytes: number | null;
+  /** Which kind of memory a benchmark has saved; `null` where that is not known. */
+  readonly memory: string | null;
   /** How sure the cost and the mean time between failures are; `null` where they were given. */
   readonly confidence: { readonly cost_s: Range | null; readonly mtbf_s: Range | null };
   /** Of the run: failures that were seen, in how many seconds. */
   readonly seen: { readonly failures: number; readonly uptime_s: number } | null;
   /** What to know of the estimates. */
   readonly warnings: readonly string[];
-  /** What was measured, for the plot: seconds of work between two saves of the run, of which there may be many. */
-  readonly measured: readonly { readonly interval_s: number; readonly overheadFraction: number }[];
+  /** What was measured, for the plots: mean interval and overhead of the run, and what saves cost. */
+  readonly measured: RunEstimates['measured'];
+  readonly samples: readonly CostSample[];
 }
+
+const NONE: Estimates = {
+  ...{ bytes: undefined, memory: null, stall_s: undefined, persist_s: undefined, slowdown: undefined, restart_s: undefined },
+  ...{ step_s: undefined, cost_s: null, samples: [], warnings: [] },
+};
 
 /** Throws a {@link UsageError} for what is missing or does not go together, and what reading the files throws. */
 export async function planOfTune(options: TuneOptions): Promise<TunePlan> {
+  check(options);
   const { cost, bench, run } = options;
-  const ways = { '--cost': cost, '--bench': bench, '--run': run };
-  const said = Object.entries(ways).filter(([, value]) => value !== undefined);
-  if (said.length === 0) throw usage('Say what a save costs: --cost 5s, --bench RESULTS.json, or --run DIR.');
-  if (said.length > 1) throw usage(`Say only once what a save costs: ${said.map(([name]) => name).join(' or ')}.`);
-  if (options.bytes !== undefined && bench === undefined) throw usage('--bytes says for which size, and goes with --bench.');
-  if (bench !== undefined) return fromBench(bench, options);
-  if (run !== undefined) return fromRun(run, options);
-  const mtbf_s = failuresOf(options);
-  if (mtbf_s === undefined) throw noFailures();
+  const failures = failuresOf(options);
+  if (failures === undefined && run === undefined) {
+    throw usage(
+      'Say how often the run fails: --mtbf 24h, --nodes 64 --node-mtbf 1y, --failures 419 --during 54d, or --failure-probability 50% --during 30d.',
+    );
+  }
+  const ofRun = run === undefined ? undefined : await estimatesOfRun(run);
+  const saves = await savesOf(options, ofRun);
+  const source = bench !== undefined ? 'bench' : cost !== undefined || ofRun?.stall_s === undefined ? 'options' : 'run';
+  const given = caseOf(options, saves, ofRun);
   return {
-    given: { ...caseOf(options, { stall_s: cost as number, persist_s: 0 }), mtbf_s },
-    ...{ source: 'options', bytes: null, confidence: { cost_s: null, mtbf_s: null }, seen: null, warnings: [], measured: [] },
+    given: { ...given, mtbf_s: failures?.mtbf_s ?? (ofRun as RunEstimates).mtbf_s },
+    source,
+    bytes: source === 'options' ? null : (saves.bytes ?? null),
+    memory: saves.memory,
+    confidence: {
+      // What was given of a save shifts what was measured of it.
+      cost_s: options.persist === undefined && options.slowdown === undefined && !options.sync ? saves.cost_s : null,
+      mtbf_s: failures === undefined ? (ofRun as RunEstimates).mtbfRange_s : failures.range,
+    },
+    seen: ofRun?.seen ?? null,
+    warnings: [
+      // Of a run without a history it is said why more had to be given.
+      ...(ofRun?.stall_s === undefined ? (ofRun?.warnings ?? []) : []),
+      ...saves.warnings,
+      ...(failures === undefined ? (ofRun?.failureWarnings ?? []) : failures.warnings),
+    ],
+    measured: ofRun?.measured ?? [],
+    samples: saves.samples,
   };
+}
+
+function check({ cost, bench, run, bytes, source, sync, async, slowdown, minInterval = 0, maxInterval, maxOverhead }: TuneOptions): void {
+  if (cost === undefined && bench === undefined && run === undefined) {
+    throw usage('Say what a save costs: --cost 5s, --bench RESULTS.json, or --run DIR.');
+  }
+  if (cost !== undefined && bench !== undefined) throw usage('Say only once what a save costs: --cost or --bench.');
+  for (const [name, value] of Object.entries({ '--bytes': bytes, '--source': source })) {
+    if (value !== undefined && bench === undefined)
+      throw usage(`${name} says which saves of a benchmark are meant, and goes with --bench.`);
+  }
+  if (sync && async) throw usage('Give --sync or --async, not both.');
+  if (sync && slowdown !== undefined) throw usage('Give --sync, which means that training waits, or --slowdown, not both.');
+  if (maxInterval !== undefined && minInterval > maxInterval) throw usage('--min-interval is longer than --max-interval.');
+  if (maxOverhead === 0) throw usage('--max-overhead must be more than zero: saving always takes something.');
+}
+
+/** What saves cost: as a benchmark measured it, or the run, or not at all. */
+async function savesOf({ cost, bench, run, bytes, source, sync, async }: TuneOptions, ofRun: RunEstimates | undefined): Promise<Estimates> {
+  if (bench !== undefined) {
+    const isSync = sync ?? (async ? false : undefined);
+    return estimatesOfBench({ files: bench, bytes: bytes ?? ofRun?.bytes, source, isSync });
+  }
+  if (cost !== undefined) return { ...NONE, stall_s: cost };
+  if (ofRun?.stall_s !== undefined) return ofRun;
+  const why = ofRun?.bytes === undefined ? 'nothing was saved there' : 'an older version wrote its checkpoints, or it was deleted';
+  throw new UsageError(
+    'ERR_NOT_FOUND',
+    `There is no history of saves in ${run}: ${why}. Say what a save costs beside --run: --cost 5s, or --bench RESULTS.json.`,
+    EXIT_PROBLEM,
+  );
 }
 
 /** What was given of a save goes before what was measured. */
-function caseOf(
-  options: TuneOptions,
-  measured: { readonly stall_s: number; readonly persist_s: number; readonly slowdown?: number },
-): Omit<TuningCase, 'mtbf_s'> {
+function caseOf(options: TuneOptions, saves: Estimates, run: Estimates | undefined): Omit<TuningCase, 'mtbf_s'> {
   const { persist, slowdown, restart, inFlight, maxOverhead, minInterval, maxInterval, stepTime, sync } = options;
-  if (sync && slowdown !== undefined) throw usage('Give --sync, which means that training waits, or --slowdown, not both.');
-  return {
-    stall_s: measured.stall_s,
-    persist_s: persist ?? measured.persist_s,
-    slowdown: sync ? 1 : (slowdown ?? measured.slowdown ?? 0),
-    ...{ restart_s: restart, maxInFlight: inFlight, maxOverhead, minInterval_s: minInterval, maxInterval_s: maxInterval, step_s: stepTime },
+  const given = {
+    stall_s: saves.stall_s ?? 0,
+    persist_s: persist ?? saves.persist_s ?? 0,
+    slowdown: sync ? 1 : (slowdown ?? saves.slowdown ?? 0),
+    restart_s: restart ?? run?.restart_s ?? saves.restart_s,
+    maxInFlight: inFlight,
+    ...{ maxOverhead, minInterval_s: minInterval, maxInterval_s: maxInterval, step_s: stepTime ?? run?.step_s },
   };
+  if (given.stall_s + given.slowdown * given.persist_s > 0) return given;
+  throw usage(
+    'A save that costs training nothing needs no interval: it can be made at every step. Give --cost, or --slowdown with --persist.',
+  );
+}
+
+interface GivenFailures {
+  readonly mtbf_s: number;
+  readonly range: Range | null;
+  readonly warnings: readonly string[];
 }
 
 /** M in seconds by what was said; `undefined` where nothing was. */
-function failuresOf({ mtbf, nodes, nodeMtbf, failures, failureProbability, during }: TuneOptions): number | undefined {
+function failuresOf(options: TuneOptions): GivenFailures | undefined {
+  const { mtbf, nodes, nodeMtbf, failures, failureProbability, during } = options;
   const ways = { '--mtbf': mtbf, '--nodes': nodes, '--failures': failures, '--failure-probability': failureProbability };
   const said = Object.entries(ways).filter(([, value]) => value !== undefined);
   if (said.length > 1) throw usage(`Say only once how often the run fails: ${said.map(([name]) => name).join(' or ')}.`);
@@ -92,126 +160,21 @@ function failuresOf({ mtbf, nodes, nodeMtbf, failures, failureProbability, durin
   const counted = failures ?? failureProbability;
   if (counted !== undefined && during === undefined) throw usage('Say in which time: --failures and --failure-probability need --during.');
   if (counted === undefined && during !== undefined) throw usage('--during goes with --failures or --failure-probability.');
-  if (mtbf !== undefined) return mtbf;
-  if (nodes !== undefined) return mtbfOf_s({ nodes, nodeMtbf_s: nodeMtbf as number });
-  if (failures !== undefined) return mtbfOf_s({ expectedFailures: failures, during_s: during as number });
-  if (failureProbability !== undefined) return mtbfOf_s({ failureProbability, during_s: during as number });
-  return undefined;
-}
-
-async function fromBench(file: string, options: TuneOptions): Promise<TunePlan> {
-  const mtbf_s = failuresOf(options);
-  if (mtbf_s === undefined) throw noFailures();
-  const [{ readReport }, { saveCostsOf }] = await Promise.all([import('../../bench/read-report.js'), import('../../bench/save-costs.js')]);
-  const report = await readReport(file);
-  const costs = saveCostsOf(report, file);
-  const largest = Math.max(...costs.map(({ bytes }) => bytes));
-  const smallest = Math.min(...costs.map(({ bytes }) => bytes));
-  const bytes = options.bytes ?? largest;
-  const stall = fitCost(costs.map(({ bytes: size, stall_s }) => ({ bytes: size, seconds: stall_s }))).predict(bytes);
-  const persist = fitCost(costs.map(({ bytes: size, persist_s }) => ({ bytes: size, seconds: persist_s }))).predict(bytes);
-  const warnings: string[] = [];
-  if (bytes > largest * 2 || bytes < smallest / 2)
-    warnings.push('The size lies far from those that were measured: measure one that is near.');
-  if (report.partial) warnings.push('The benchmark was interrupted: its result is of what was measured by then.');
-  const given = caseOf(options, { stall_s: stall.value, persist_s: persist.value });
-  const slowed = (given.slowdown ?? 0) * (given.persist_s ?? 0);
-  return {
-    ...{ given: { ...given, mtbf_s }, source: 'bench', bytes, seen: null, warnings, measured: [] },
-    confidence: { cost_s: stall.samples < 2 ? null : [stall.low + slowed, stall.high + slowed], mtbf_s: null },
-  };
-}
-
-/** The run's own saves, restarts and failures; what was given goes before. */
-async function fromRun(directory: string, options: TuneOptions): Promise<TunePlan> {
-  // Says what is wrong with the path.
-  await listDirectory(directory);
-  const { readHistory } = await import('../../catalog/history.js');
-  const history = await readHistory(directory);
-  const saves = history.saves.slice(-LAST_SAVES);
-  if (saves.length === 0) {
-    throw usage(
-      `There is no history of saves in ${directory}: it was written by an older version, or nothing was saved. Give --cost, or --bench.`,
-    );
+  if (failureProbability === 0) throw usage('--failure-probability must be above 0: what never fails needs no checkpoints.');
+  const sure = (mtbf_s: number): GivenFailures => ({ mtbf_s, range: null, warnings: [] });
+  if (mtbf !== undefined) return sure(mtbf);
+  if (nodes !== undefined) return sure(mtbfOf_s({ nodes, nodeMtbf_s: nodeMtbf as number }));
+  const during_s = during as number;
+  if (failures !== undefined) {
+    const { mtbf_s } = sure(mtbfOf_s({ expectedFailures: failures, during_s }));
+    return { mtbf_s, ...ofCount(failures, during_s) };
   }
-  const warnings: string[] = [];
-  const slowdowns = saves.flatMap(({ slowdown }) => (slowdown === undefined ? [] : [slowdown]));
-  const slowdown = slowdowns.length === 0 ? 0 : estimateMean(slowdowns).value;
-  const mean = (of: (save: (typeof saves)[number]) => number) => estimateMean(saves.map(of));
-  const cost = mean(({ stall_s, persist_s, slowdown: own = slowdown }) => stall_s + own * persist_s);
-  const given = caseOf(
-    { ...options, restart: options.restart ?? restartOf(history), stepTime: options.stepTime ?? history.step_s } as TuneOptions,
-    { stall_s: mean(({ stall_s }) => stall_s).value, persist_s: mean(({ persist_s }) => persist_s).value, slowdown },
-  );
-  if (slowdowns.length === 0)
-    warnings.push(
-      'No save was seen to slow training down, or not to: the loop does not call manager.step. The cost is that of the stall alone.',
-    );
-  if (saves.length < FEW) warnings.push(`Only ${saves.length} of the run’s saves ${saves.length === 1 ? 'was' : 'were'} measured.`);
-  const { mtbf_s, range } = failuresOfRun(history, options, warnings);
-  const last = saves.at(-1);
-  return {
-    ...{ given: { ...given, mtbf_s }, source: 'run', bytes: last?.bytes ?? null, warnings },
-    confidence: { cost_s: saves.length < 2 ? null : [cost.low, cost.high], mtbf_s: range },
-    seen: { failures: history.failures, uptime_s: history.uptime_s },
-    measured: measuredPoints(history),
-  };
+  return failureProbability === undefined ? undefined : sure(mtbfOf_s({ failureProbability, during_s }));
 }
 
-/** As many of the newest saves are taken: costs change. */
-const LAST_SAVES = 50;
-/** Fewer tell little. */
-const FEW = 3;
-
-function failuresOfRun(history: RunHistory, options: TuneOptions, warnings: string[]): { mtbf_s: number; range: Range | null } {
-  const given = failuresOf(options);
-  if (given !== undefined) return { mtbf_s: given, range: null };
-  const estimate = new FailureEstimate();
-  for (const { trained, up_s, end } of history.lives) {
-    if (!trained) continue;
-    estimate.exposed(up_s);
-    if (end === 'failed') estimate.failed();
-  }
-  const { mtbf_s, low_s, high_s, failures } = estimate.estimate;
-  if (failures === 0)
-    warnings.push(
-      'The run has not failed yet: the mean time between failures is mostly the prior of a day. Give --mtbf if you know better.',
-    );
-  else if (failures < FEW)
-    warnings.push(`The run has failed only ${failures === 1 ? 'once' : 'twice'}: its mean time between failures is hardly known.`);
-  return { mtbf_s, range: [low_s, high_s] };
-}
-
-function restartOf({ restores }: RunHistory): number | undefined {
-  return restores.length === 0 ? undefined : estimateMean(restores.map(({ restart_s }) => restart_s)).value;
-}
-
-/** What the run itself had: its mean interval, and what it lost, where that is known. */
-function measuredPoints({ saves, lives, step_s, uptime_s }: RunHistory): TunePlan['measured'] {
-  if (step_s === undefined) return [];
-  const gaps = saves.flatMap((save, i) => {
-    const before = saves[i - 1];
-    if (before === undefined || save.up_s <= before.up_s) return [];
-    const work = save.up_s - before.up_s - save.stall_s - (save.slowdown ?? 0) * save.persist_s;
-    return work > 0 ? [work] : [];
-  });
-  const trained = lives.filter((life) => life.trained);
-  const steps = trained.reduce((sum, life, i) => {
-    const from = life.restoredStep ?? 0;
-    const next = trained[i + 1];
-    const until = next === undefined ? (life.lastStep ?? from) : (next.restoredStep ?? from);
-    return sum + Math.max(0, until - from);
-  }, 0);
-  if (gaps.length === 0 || steps === 0) return [];
-  return [{ interval_s: estimateMean(gaps).value, overheadFraction: Math.max(0, uptime_s / (steps * step_s) - 1) }];
-}
-
-function noFailures(): UsageError {
-  return usage(
-    'Say how often the run fails: --mtbf 24h, --nodes 64 --node-mtbf 1y, --failures 419 --during 54d, or --failure-probability 50% --during 30d.',
-  );
-}
-
-function usage(message: string): UsageError {
-  return new UsageError('ERR_INVALID_ARGUMENT', message);
+/** A whole number may have been counted, and a count says something of how sure it is. */
+function ofCount(failures: number, during_s: number): Pick<GivenFailures, 'range' | 'warnings'> {
+  if (!Number.isSafeInteger(failures)) return { range: null, warnings: [] };
+  const few = `If ${failures === 1 ? 'one failure was' : `${failures} failures were`} counted, the mean time between them is hardly known.`;
+  return { range: countedMtbf_s({ failures, during_s }), warnings: failures < 3 ? [few] : [] };
 }

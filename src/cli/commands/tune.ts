@@ -1,18 +1,24 @@
 /** `holdfast tune`: which interval between checkpoints costs least. */
 import { Option } from 'commander';
+import { STALL_SOURCES } from '../../bench/sources.js';
 import { expectedCurve } from '../../interval/expected.js';
 import { type Recommendation, recommendInterval } from '../../interval/recommend.js';
+import { formatBytes } from '../../terminal/format.js';
 import { helpEnd, type RegisterCommand } from '../command.js';
 import { printJson } from '../output.js';
 import { htmlOption, parseCount, parseOneSize } from './bench-options.js';
+import { collect } from './prune-options.js';
 import { duration, parsePositive, parseShare } from './simulate-options.js';
+import { confidenceOf, type RecommendationConfidence } from './tune-confidence.js';
+import { availability_s, formulasOf, pccheckSteps, warningsOf } from './tune-formulas.js';
 import { planOfTune, type TuneOptions, type TunePlan } from './tune-options.js';
 import { printTuning } from './tune-print.js';
 
 const NOTES = [
-  'What a save costs is --cost, or c + σ·P with --persist and --slowdown; from --bench it is the fit of what was measured, for --bytes; from --run the mean of the run’s own saves. What is given goes before what was measured. The interval is the exact optimum for failures that come independently of one another; docs/INTERVALS.md says where that holds.',
+  'What a save costs is --cost, or c + σ·P with --persist and --slowdown; from --bench it is the fit of what was measured, for --bytes; from --run the mean of the run’s own saves. With --run alone all is from its history, and where it has none, --cost or --bench has to be given. What is given goes before what was measured. The interval is the exact optimum for failures that come independently of one another; docs/INTERVALS.md says where that holds.',
+  'Exit codes: 0; 1 if --run names a directory without a history, and nothing else says what a save costs; 2 for wrong usage, and files that are not there or are no results.',
   '--failures are expected failures in --during, which is the p of √(2cT/p); --failure-probability is the probability of at least one. A year is 365.25 days. Lengths of time are written 500ms, 90s, 5min, 24h, 30d, 1y or 1h30min.',
-  'JSON: {input, interval: {young_s, dalyFirst_s, dalyHigher_s, exact_s, recommended_s}, steps, binding, cost_s, expected: {overheadFraction: wall/work − 1, ettr: work/wall, saving, lost, lostWork_s}, within1Percent_s: [low, high], confidence: {cost_s, mtbf_s: 95 % intervals}, source, bytes, seen, warnings}; null for what is not known. Intervals are seconds of work between saves.',
+  'JSON: {input, interval: {young_s, dalyFirst_s, dalyHigher_s, exact_s, recommended_s}, other: {availability_s, pccheckSteps}, steps, binding, limits, cost_s, expected: {overheadFraction: wall/work − 1, ettr: work/wall, saving, lost, of which rework, persisting, restarts, lostWork_s}, within1Percent_s: [low, high], confidence: {cost_s, mtbf_s: 95 % intervals, recommended_s: at their ends, beyondBest: what the run takes longer at most}, source, bytes, memory, seen, warnings}; null for what is not known. Intervals are seconds of work between saves.',
 ];
 
 export const registerTune: RegisterCommand = (program, _context) => {
@@ -25,9 +31,16 @@ export const registerTune: RegisterCommand = (program, _context) => {
   const time = (flags: string, description: string, orZero = false) =>
     command.addOption(new Option(`${flags} <TIME>`, description).argParser(duration(flags, orZero)));
   time('--cost', 'what a save costs training: how long it waits');
-  command.option('--bench <FILE>', 'take that from a result of holdfast bench save, size, small, many or stall');
+  command.option(
+    '--bench <FILE>',
+    'take that from a result of holdfast bench save, size, small, many or stall; beside it from train and load (repeatable)',
+    collect(String),
+  );
+  command.addOption(
+    new Option('--source <NAME>', 'of a result of stall: which kind of memory (default: copied, where it is there)').choices(STALL_SOURCES),
+  );
   command.option('--bytes <SIZE>', 'for a checkpoint of that size (default: the largest that was measured)', parseOneSize);
-  command.option('--run <DIR>', 'take all of it from the history of a run, in its directory of checkpoints');
+  command.option('--run <DIR>', 'take what is not given from the history of a run, in its directory of checkpoints');
   time('--mtbf', 'mean time between failures of the whole run');
   command.option('--nodes <N>', 'nodes, any of which ends the run when it fails', parseCount);
   time('--node-mtbf', 'mean time between failures of one node');
@@ -36,7 +49,8 @@ export const registerTune: RegisterCommand = (program, _context) => {
   time('--during', 'the time that --failures or --failure-probability are about');
   time('--persist', 'from the end of the wait until a checkpoint is durable (default: 0s)', true);
   command.option('--slowdown <SHARE>', 'what training loses of its speed meanwhile, such as 5% (default: 0)', parseShare);
-  command.option('--sync', 'training waits until a checkpoint is durable');
+  command.option('--async', 'training goes on while a checkpoint is written (default, but for results of saves that are waited for)');
+  command.option('--sync', 'training waits until it is durable');
   time('--restart', 'from a failure until training goes on (default: 0s)', true);
   command.option('--in-flight <N>', 'saves that may be written at a time (default: 1)', parseCount);
   command.option('--max-overhead <SHARE>', 'most of the time that saving may take, such as 3%', parseShare);
@@ -59,15 +73,18 @@ export const registerTune: RegisterCommand = (program, _context) => {
       ),
     )
     .action(async (options: TuneOptions) => {
-      const plan = await planOfTune(options);
-      const found = recommendInterval(plan.given);
-      const curve = curveOf(plan, found);
+      const found = await planOfTune(options);
+      const recommendation = recommendInterval(found.given);
+      const plan = { ...found, warnings: [...found.warnings, ...warningsOf(found, recommendation)] };
+      const curve = curveOf(plan, recommendation);
+      const confidence = confidenceOf(plan, recommendation);
       if (options.html !== undefined) {
         const { writeTunePage } = await import('../../report/tune-page.js');
-        await writeTunePage({ plan, found, curve }, options.html);
+        const formulas = formulasOf(plan.given, recommendation);
+        await writeTunePage({ plan, found: recommendation, curve, formulas, formatBytes }, options.html);
       }
-      if (options.json) printJson(toJson(plan, found));
-      else printTuning(plan, found, curve);
+      if (options.json) printJson(toJson(plan, recommendation, confidence));
+      else printTuning(plan, recommendation, { curve, confidence });
     });
 };
 
@@ -80,19 +97,27 @@ function curveOf({ given, measured }: TunePlan, { cost_s, interval }: Recommenda
 }
 
 /** The fields spelled out: they are an interface to other programs. */
-function toJson({ given, source, bytes, confidence, seen, warnings }: TunePlan, found: Recommendation) {
+function toJson(
+  { given, source, bytes, memory, confidence, seen, warnings }: TunePlan,
+  found: Recommendation,
+  sure: RecommendationConfidence | null,
+) {
   const { stall_s, persist_s = 0, slowdown = 0, restart_s = 0, mtbf_s, maxInFlight = 1 } = given;
   const { maxOverhead = null, minInterval_s = null, maxInterval_s = null, step_s = null } = given;
   const { young_s, dalyFirst_s, dalyHigher_s, exact_s, recommended_s } = found.interval;
-  const { overheadFraction, ettr, saving, lost, lostWork_s } = found.expected;
+  const { overheadFraction, ettr, saving, lost, rework, persisting, restarts, lostWork_s } = found.expected;
+  const { inFlight, maxOverhead: budget, minInterval, maxInterval } = found.limits;
   return {
     input: { stall_s, persist_s, slowdown, restart_s, mtbf_s, maxInFlight, maxOverhead, minInterval_s, maxInterval_s, step_s },
     interval: { young_s, dalyFirst_s, dalyHigher_s, exact_s, recommended_s },
+    other: { availability_s: availability_s(given, found), pccheckSteps: pccheckSteps(given) },
     steps: found.steps,
     binding: found.binding,
+    limits: { inFlight_s: inFlight, maxOverhead_s: budget, minInterval_s: minInterval, maxInterval_s: maxInterval },
     cost_s: found.cost_s,
-    expected: { overheadFraction, ettr, saving, lost, lostWork_s },
+    expected: { overheadFraction, ettr, saving, lost, rework, persisting, restarts, lostWork_s },
     within1Percent_s: found.within1Percent_s,
-    ...{ confidence, source, bytes, seen, warnings },
+    confidence: { ...confidence, recommended_s: sure?.recommended_s ?? null, beyondBest: sure?.beyondBest ?? null },
+    ...{ source, bytes, memory, seen, warnings },
   };
 }
