@@ -118,7 +118,7 @@ async function fromBench(file: string, options: TuneOptions): Promise<TunePlan> 
   const slowed = (given.slowdown ?? 0) * (given.persist_s ?? 0);
   return {
     ...{ given: { ...given, mtbf_s }, source: 'bench', bytes, seen: null, warnings, measured: [] },
-    confidence: { cost_s: stall.samples < 2 ? null : [stall.low + slowed, stall.high + slowed], mtbf_s: null },
+    confidence: { cost_s: stall.degrees < 1 ? null : [stall.low + slowed, stall.high + slowed], mtbf_s: null },
   };
 }
 
