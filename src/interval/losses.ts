@@ -25,8 +25,8 @@ export function overheadParts(interval_s: number, { cost_s, mtbf_s, restart_s = 
   return {
     saving: alone.saving,
     rework: alone.lost,
-    persisting: persisted.overheadFraction - alone.overheadFraction,
-    restarts: all.overheadFraction - persisted.overheadFraction,
+    persisting: Math.max(0, persisted.overheadFraction - alone.overheadFraction),
+    restarts: Math.max(0, all.overheadFraction - persisted.overheadFraction),
   };
 }
 

@@ -15,8 +15,8 @@ export interface CostPlot {
 
 const WIDTH = 880;
 const HEIGHT = 300;
-const LEFT = 96;
-const RIGHT = 24;
+const LEFT = 108;
+const RIGHT = 32;
 const TOP = 12;
 const BOTTOM = 48;
 

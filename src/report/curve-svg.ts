@@ -21,8 +21,8 @@ export interface CurvePlot {
 }
 
 const WIDTH = 880;
-const LEFT = 96;
-const RIGHT = 16;
+const LEFT = 108;
+const RIGHT = 32;
 /** Of one name of a mark. */
 const LABEL_HEIGHT = 17;
 const PLOT_HEIGHT = 360;
@@ -99,7 +99,7 @@ function inRows(names: readonly string[]): string[] {
   const rows: string[] = [];
   for (const name of names) {
     const row = rows.at(-1);
-    if (row !== undefined && row.length + name.length <= ROW_LENGTH) rows.splice(-1, 1, `${row}, ${name}`);
+    if (row !== undefined && row.length + name.length <= ROW_LENGTH) rows.splice(-1, 1, `${row} · ${name}`);
     else rows.push(name);
   }
   return rows;

@@ -138,7 +138,8 @@ function costFigure(
   { cost_s }: Recommendation,
   formatBytes: TunePage['formatBytes'],
 ): Html | null {
-  if (samples.length === 0 || bytes === null) return null;
+  // Of one size the table says as much.
+  if (bytes === null || new Set([...samples.map((sample) => sample.bytes), bytes]).size < 2) return null;
   const taken = { bytes, seconds: cost_s };
   return html`<figure class="wide below">
 <figcaption><strong>What a save costs</strong> Every save that was measured (circles), and what is reckoned with for ${formatBytes(bytes)} (diamond, with its 95 % interval): ${formatDuration_s(cost_s)}.</figcaption>

@@ -82,6 +82,6 @@ function slowdownOf(lost: BenchCosts['lost'], behind: BenchCosts['behind']): Est
 }
 
 function rangeOf(stall: Estimate | undefined, slowdown: Estimate | undefined, persist_s: number): Estimates['cost_s'] {
-  if ((stall?.samples ?? 0) < 2 && (slowdown?.samples ?? 0) < 2) return null;
+  if ((stall?.degrees ?? 0) < 1 && (slowdown?.degrees ?? 0) < 1) return null;
   return [(stall?.low ?? 0) + (slowdown?.low ?? 0) * persist_s, (stall?.high ?? 0) + (slowdown?.high ?? 0) * persist_s];
 }

@@ -87,10 +87,11 @@ function partsText({ saving, rework, persisting, restarts }: Recommendation['exp
     .join(', ');
 }
 
+/** Whole steps within the range, where it has any. */
 function stepsText({ given: { step_s } }: TunePlan, low: number, high: number): string {
   if (step_s === undefined) return '';
-  const steps = (seconds: number) => formatInteger(Math.max(1, Math.round(seconds / step_s)));
-  return ` (${steps(low)} to ${steps(high)} steps)`;
+  const first = Math.max(1, Math.ceil(low / step_s));
+  return ` (${formatInteger(first)} to ${formatInteger(Math.max(first, Math.floor(high / step_s)))} steps)`;
 }
 
 function confidenceText({ recommended_s: [low, high], beyondBest }: RecommendationConfidence): string {
