@@ -8,11 +8,20 @@ export {
   type IntervalReason,
   type ObservedSave,
 } from './controller.js';
-export { type CostModel, type CostSample, type Estimate, estimateMean, fitCost } from './cost-model.js';
+export {
+  type CostModel,
+  type CostPrediction,
+  type CostSample,
+  type CostShape,
+  type Estimate,
+  estimateMean,
+  fitCost,
+} from './cost-model.js';
 export {
   type AsynchronousCase,
   type CostsOfRun,
   type CurvePoint,
+  type CurveRange,
   expectedAt,
   expectedCurve,
   type SynchronousCase,
@@ -23,7 +32,15 @@ export {
 export { type ExpectedInterval, explainInterval, type IntervalExplanation, type IntervalSurroundings } from './explain.js';
 export { DEFAULT_PRIOR, FailureEstimate, type FailurePrior, type MtbfEstimate } from './failure-estimate.js';
 export { type FailureRate, mtbfOf_s, YEAR_S } from './failures.js';
-export { budgetFloor_s, effectiveCost_s, inFlightFloor_s, type PccheckTimes, pccheckFrequency } from './floors.js';
+export {
+  type BackgroundSave,
+  budgetFloor_s,
+  effectiveCost_s,
+  inFlightFloor_s,
+  type PccheckTimes,
+  pccheckFrequency,
+  type SavesInFlight,
+} from './floors.js';
 export { formatDuration_s } from './format-duration.js';
 export {
   type AvailabilityTimes,
