@@ -28,7 +28,7 @@ export interface CostPrediction extends Estimate {
 }
 
 /**
- * What the measurements show. `line`: what a save costs whatever its size, and what each byte costs. `proportional`: they are of one size, or a line
+ * What the measurements show. `line`: what a save costs whatever its size, and what each byte costs. `proportional`: they are of one size, within 1 %, or a line
  * would make a save of no bytes cost less than nothing, so only bytes cost. `constant`: larger ones did not take longer, so bytes cost nothing.
  */
 export type CostShape = 'line' | 'proportional' | 'constant';
@@ -52,6 +52,8 @@ export interface CostModel {
 
 /** Times shorter than this share of the longest one weigh no more than it does: a clock cannot see them that well. */
 const SHORTEST = 1e-3;
+/** Sizes that differ by less than this share are one size: checkpoints of one run differ by the text of their state, which shows no slope. */
+const ONE_SIZE = 0.01;
 /** Weights follow from the line and the line from the weights; they settle within a few rounds. */
 const ROUNDS = 30;
 
@@ -157,8 +159,7 @@ function fitLine(points: readonly CostSample[], weights: readonly number[]): Lin
     slope: weighted(({ bytes, seconds }) => bytes * seconds) / square,
     ...sums,
   };
-  // Sizes that differ by less than rounding are one size.
-  if (spread <= 1e-12 * square) return proportional;
+  if (spread <= ONE_SIZE ** 2 * square) return proportional;
   const slope = weighted(({ bytes, seconds }) => (bytes - mean) * (seconds - meanSeconds)) / spread;
   // What noise makes of it: larger saves are not faster, and none takes less than no time.
   if (slope < 0) return constant;

@@ -8,12 +8,21 @@ export {
   type IntervalReason,
   type ObservedSave,
 } from './controller.js';
-export { type CostModel, type CostSample, type Estimate, estimateMean, fitCost } from './cost-model.js';
+export {
+  type CostModel,
+  type CostPrediction,
+  type CostSample,
+  type CostShape,
+  type Estimate,
+  estimateMean,
+  fitCost,
+} from './cost-model.js';
 export { countedMtbf_s } from './counted-failures.js';
 export {
   type AsynchronousCase,
   type CostsOfRun,
   type CurvePoint,
+  type CurveRange,
   expectedAt,
   expectedCurve,
   type SynchronousCase,
@@ -24,7 +33,15 @@ export {
 export { type ExpectedInterval, explainInterval, type IntervalExplanation, type IntervalSurroundings } from './explain.js';
 export { DEFAULT_PRIOR, FailureEstimate, type FailurePrior, type MtbfEstimate } from './failure-estimate.js';
 export { type FailureRate, mtbfOf_s, YEAR_S } from './failures.js';
-export { budgetFloor_s, effectiveCost_s, inFlightFloor_s, type PccheckTimes, pccheckFrequency } from './floors.js';
+export {
+  type BackgroundSave,
+  budgetFloor_s,
+  effectiveCost_s,
+  inFlightFloor_s,
+  type PccheckTimes,
+  pccheckFrequency,
+  type SavesInFlight,
+} from './floors.js';
 export { formatDuration_s } from './format-duration.js';
 export { lostPerFailure_s, type OverheadParts, overheadParts } from './losses.js';
 export {

@@ -46,7 +46,7 @@ export function dalyHigherInterval_s(given: SaveAndFailure): number {
   const ratio = cost_s / mtbf_s / 2;
   if (ratio >= 1) return mtbf_s;
   if (ratio < NEGLIGIBLE) return youngInterval_s(given);
-  return Math.max(Number.MIN_VALUE, mtbf_s * (2 * Math.sqrt(ratio) * (1 + Math.sqrt(ratio) / 3 + ratio / 9) - 2 * ratio));
+  return mtbf_s * (2 * Math.sqrt(ratio) * (1 + Math.sqrt(ratio) / 3 + ratio / 9) - 2 * ratio);
 }
 
 /**

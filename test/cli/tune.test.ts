@@ -170,6 +170,7 @@ describe('what else is said', () => {
     expect(many['warnings']).toEqual([]);
     const few = await tune('--cost', '60s', '--failures', '1', '--during', '54d');
     expect(few['warnings']).toEqual([expect.stringContaining('If one failure was counted')]);
+    expect((few['confidence'] as { beyondBest: number }).beyondBest).toBeGreaterThan(0.002);
     const expectation = await tune('--cost', '60s', '--failures', '1.5', '--during', '54d');
     expect(expectation['confidence']).toMatchObject({ mtbf_s: null, recommended_s: null });
   });
@@ -246,7 +247,11 @@ describe('from a benchmark', () => {
     const files = [stallReport(), trainReport(), comparisonReport('load')].flatMap((report) => ['--bench', file(report)]);
     const document = await tune(...files, '--mtbf', '24h');
     const { slowdown, persist_s, stall_s, restart_s } = document['input'] as Record<string, number>;
+    // What is lost by the stall itself is no slowdown.
+    const rows = trainReport().rows.filter(({ kind }) => kind === 'ours');
+    const whole = (rows[0]?.speeds ?? []).map((speed) => Math.max(0, 1 - speed));
     expect(slowdown).toBeGreaterThan(0);
+    expect(slowdown).toBeLessThan(whole.reduce((sum, share) => sum + share, 0) / whole.length);
     expect(document['cost_s']).toBeCloseTo((stall_s as number) + (slowdown as number) * (persist_s as number), 9);
     expect(restart_s).toBeCloseTo(2.05, 1);
     expect(document['warnings']).toEqual([expect.stringContaining('the load alone')]);

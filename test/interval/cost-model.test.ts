@@ -47,6 +47,15 @@ describe('a fit', () => {
     expect([twice.value, twice.high - twice.low]).toEqual([expect.closeTo(1, 12), expect.closeTo(2 * (high - low), 9)]);
   });
 
+  it('of sizes that hardly differ is that of one size', () => {
+    const seconds = [0.5, 0.55, 0.45, 0.6, 0.4];
+    for (const part of [1e-9, 0.005]) {
+      const nearly = fitCost(seconds.map((each, i) => ({ bytes: 100 * MB * (1 + part * i * 0.1), seconds: each })));
+      expect([part, nearly.shape]).toEqual([part, 'proportional']);
+      expect(nearly.predict(200 * MB).value).toBeCloseTo(1, 2);
+    }
+  });
+
   it('of two measurements is the line through them, and does not say how sure it is', () => {
     const model = fitCost([
       { bytes: 10 * MB, seconds: 0.2 },

@@ -87,7 +87,7 @@ export const INTERVAL = [
   {
     name: 'damage of the history is passed over',
     file: 'src/catalog/history.ts',
-    find: "${this.torn ? '\\n' : ''}",
+    find: "(this.torn ? '\\n' : '') + ",
     replace: '',
     tests: MANAGER,
   },
