@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const ASSETS = {
   'dist/bench/peers/holdfast_meter.py': 'src/bench/peers/holdfast_meter.py',
   'dist/bench/peers/peers.py': 'src/bench/peers/peers.py',
-  'dist/bench/page/page.css': 'src/bench/page/page.css',
+  'dist/report/page.css': 'src/report/page.css',
   'dist/bench/page/draw.js': 'src/bench/page/draw.js',
   // Part of the package, as pages have to work without a network; with its licence.
   'dist/bench/page/chart.umd.min.js': 'node_modules/chart.js/dist/chart.umd.min.js',

@@ -108,7 +108,7 @@ export class HistoryLog {
 
   /** The file is opened each time: the directory may have gone, or come back, since. */
   private async append(events: readonly HistoryEvent[]): Promise<void> {
-    const bytes = Buffer.from(`${this.torn ? '\n' : ''}${events.map(toLine).join('')}`);
+    const bytes = Buffer.from((this.torn ? '\n' : '') + events.map(toLine).join(''));
     const file = await openSmall(this.file, FLAGS, 0o644);
     try {
       const { size } = await file.stat();

@@ -30,6 +30,7 @@ export class UsageError extends Error {
   constructor(
     readonly code: ErrorCode,
     message: string,
+    readonly exitCode: number = EXIT_USAGE,
   ) {
     super(message);
   }
@@ -45,7 +46,7 @@ export function reportFailure(error: unknown, json: boolean): number {
   if (error instanceof UsageError) {
     if (json) printFailure({ code: error.code, message: error.message }, true);
     else printError(`holdfast: ${escapeText(error.message)} --help shows what there is.`);
-    return EXIT_USAGE;
+    return error.exitCode;
   }
   // Not 1: a mistake in this program is no damage of anybody's checkpoint.
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -10,6 +10,8 @@ import { registerInspect } from './commands/inspect.js';
 import { registerLs } from './commands/ls.js';
 import { registerPrune } from './commands/prune.js';
 import { registerRepair } from './commands/repair.js';
+import { registerSimulate } from './commands/simulate.js';
+import { registerTune } from './commands/tune.js';
 import { registerVerify } from './commands/verify.js';
 import { EXIT_FINE, EXIT_USAGE, reportFailure, UsageError } from './exit.js';
 import { listenForInterrupt } from './interrupt.js';
@@ -18,7 +20,7 @@ import { guardStreams } from './output.js';
 /** One per subcommand, in the order of the help. The modules are small: what does the work is loaded when it is wanted. */
 const COMMANDS = [
   ...[registerLs, registerInspect, registerVerify, registerDiff],
-  ...[registerPrune, registerRepair, registerConvert, registerBench, registerDoctor],
+  ...[registerPrune, registerRepair, registerConvert, registerBench, registerTune, registerSimulate, registerDoctor],
 ];
 
 const HELP = `
@@ -34,6 +36,8 @@ Examples:
   $ holdfast convert checkpoints model.npz
                                          the newest good one for NumPy
   $ holdfast bench save --dir /mnt/nvme  saves to that disk against its limit and against others
+  $ holdfast tune --cost 5s --mtbf 24h   which interval between checkpoints costs least
+  $ holdfast simulate --scenario llama3  what checkpoint intervals are worth for a job that fails
   $ holdfast doctor /mnt/nvme            what this machine and that disk can do
 
 With --json, a command prints one JSON document on stdout; an error is one line of JSON on stderr:

@@ -73,6 +73,7 @@ const NUMBERS = {
   interval: ['interval_s'],
 } as const satisfies Readonly<Record<HistoryEvent['event'], readonly string[]>>;
 
+const MOST = Number.MAX_SAFE_INTEGER;
 const OPTIONAL_NUMBERS: readonly string[] = ['slowdown', 'step_s', 'step'];
 const TEXTS: Readonly<Partial<Record<HistoryEvent['event'], string>>> = { opened: 'run', interval: 'reason' };
 
@@ -96,10 +97,13 @@ export function decodeHistoryEvent(line: string): HistoryEvent | undefined {
   const kind = fields['event'];
   if (typeof kind !== 'string' || !Object.hasOwn(NUMBERS, kind)) return undefined;
   const event = kind as HistoryEvent['event'];
-  const isAmount = (field: string) => Number.isFinite(fields[field]) && (fields[field] as number) >= 0;
+  // As large as a time or a size may be: sums of them stay numbers.
+  const isAmount = (field: string) => Number.isFinite(fields[field]) && (fields[field] as number) >= 0 && (fields[field] as number) <= MOST;
   const text = TEXTS[event];
   if (!['at_ms', 'up_s', ...NUMBERS[event]].every(isAmount)) return undefined;
   if (!OPTIONAL_NUMBERS.every((field) => fields[field] === undefined || isAmount(field))) return undefined;
+  // A share: more would say that training went backwards.
+  if ((fields['slowdown'] as number) > 1) return undefined;
   if (text !== undefined && typeof fields[text] !== 'string') return undefined;
   return value as HistoryEvent;
 }

@@ -1,6 +1,19 @@
 /** What the mathematics takes: numbers of a kind, or an error that says which one is wrong, of which unit, and what to give. */
 import { HoldfastError } from '../errors.js';
 
+/** Gives back what was given. Throws `ERR_INVALID_ARGUMENT` unless it is an object, which holds numbers by their names. */
+export function assertObject<T>(where: string, given: T): T {
+  if (given !== null && typeof given === 'object') return given;
+  throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where} takes its numbers by name, in an object, not ${describe(given)}.`);
+}
+
+/** Throws `ERR_INVALID_ARGUMENT` for a name that is not in `known`: what is optional and misspelled would go unnoticed. */
+export function assertNames(where: string, given: object, known: readonly string[]): void {
+  const unknown = Object.keys(given).filter((name) => !known.includes(name));
+  if (unknown.length === 0) return;
+  throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where} does not take ${unknown.join(', ')}: it takes ${known.join(', ')}.`);
+}
+
 /** Throws `ERR_INVALID_ARGUMENT` unless each is a finite number above 0. */
 export function assertPositive(where: string, values: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(values)) {
@@ -25,13 +38,22 @@ export function assertCount(where: string, name: string, value: number): void {
   if (!(Number.isSafeInteger(value) && value >= 1)) throw refuse(where, name, value, 'a whole number of at least 1');
 }
 
+/** What is larger than any number is the largest one, so that nothing is ever infinite. */
+export function finite(value: number): number {
+  return Math.min(Number.MAX_VALUE, value);
+}
+
+/** The error that says that `name` must be `what`. */
+export function refuse(where: string, name: string, value: unknown, what: string): HoldfastError {
+  const unit = name.endsWith('_s') ? ', in seconds' : '';
+  return new HoldfastError('ERR_INVALID_ARGUMENT', `${where}: ${name} must be ${what}${unit}, not ${describe(value)}.`);
+}
+
 function isNumber(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value);
 }
 
-function refuse(where: string, name: string, value: unknown, what: string): HoldfastError {
-  const unit = name.endsWith('_s') ? ', in seconds' : '';
-  const given =
-    typeof value === 'string' ? JSON.stringify(value) : typeof value === 'object' && value !== null ? 'an object' : String(value);
-  return new HoldfastError('ERR_INVALID_ARGUMENT', `${where}: ${name} must be ${what}${unit}, not ${given}.`);
+function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
 }

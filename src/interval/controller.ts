@@ -1,4 +1,5 @@
 /** Chooses the checkpoint interval while a run goes on, from what its saves, restores and failures have shown. Pure: it is told everything. */
+import { assertCount, assertNotNegative, assertPositive, assertShare, refuse } from './checks.js';
 import { DEFAULT_PRIOR, FailureEstimate, type FailurePrior, type MtbfEstimate } from './failure-estimate.js';
 import { budgetFloor_s, effectiveCost_s, inFlightFloor_s } from './floors.js';
 import { middleMean } from './middle.js';
@@ -59,7 +60,7 @@ export interface IntervalDecision {
 }
 
 /** Before anything is known of a save's cost, the first is made after so long: to measure it, and to have one. */
-const FIRST_SAVE_S = 30;
+const FIRST_SAVE_S = 10;
 export const DEFAULT_MAX_INTERVAL_S = 12 * 3600;
 /** Costs change during a run: as many of the last saves are looked at. */
 const LAST_SAVES = 9;
@@ -73,7 +74,9 @@ export class IntervalController {
   private readonly restarts: number[] = [];
   private current: IntervalDecision;
 
+  /** Throws `ERR_INVALID_ARGUMENT` for an option that is no number of its kind, as the methods do, which then leave everything as it was. */
   constructor(private readonly options: ControllerOptions = {}) {
+    checkOptions(options);
     this.failures = new FailureEstimate(options.prior ?? DEFAULT_PRIOR);
     this.current = this.decide();
   }
@@ -91,6 +94,8 @@ export class IntervalController {
 
   /** A save became durable. */
   saved(save: ObservedSave): void {
+    const { stall_s, persist_s, slowdown = 0 } = save;
+    effectiveCost_s({ stall_s, persist_s, slowdown });
     this.costs.push(save);
     if (this.costs.length > LAST_SAVES) this.costs.shift();
     this.update();
@@ -98,6 +103,7 @@ export class IntervalController {
 
   /** Training went on from a checkpoint, so long after the process began. */
   restored(restart_s: number): void {
+    assertNotNegative('IntervalController', { restart_s });
     this.restarts.push(restart_s);
     if (this.restarts.length > LAST_RESTORES) this.restarts.shift();
   }
@@ -156,6 +162,23 @@ export class IntervalController {
     const { mtbf_s } = this.options;
     return mtbf_s === undefined ? estimate : { ...estimate, mtbf_s, low_s: mtbf_s, high_s: mtbf_s };
   }
+}
+
+function checkOptions({
+  mtbf_s,
+  maxOverhead,
+  minInterval_s = 0,
+  maxInterval_s = DEFAULT_MAX_INTERVAL_S,
+  maxInFlight = 1,
+}: ControllerOptions): void {
+  const where = 'IntervalController';
+  if (mtbf_s !== undefined) assertPositive(where, { mtbf_s });
+  if (maxOverhead !== undefined) assertShare(where, 'maxOverhead', maxOverhead);
+  assertNotNegative(where, { minInterval_s });
+  assertPositive(where, { maxInterval_s });
+  assertCount(where, 'maxInFlight', maxInFlight);
+  if (minInterval_s > maxInterval_s)
+    throw refuse(where, 'minInterval_s', minInterval_s, `at most maxInterval_s, which is ${maxInterval_s}`);
 }
 
 interface Choice {

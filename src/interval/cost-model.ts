@@ -1,6 +1,6 @@
 /** What saves cost, from what they were seen to cost: as a function of their bytes, and as a summary; with how sure that is. */
 import { HoldfastError } from '../errors.js';
-import { assertNotNegative } from './checks.js';
+import { assertNotNegative, assertObject, finite } from './checks.js';
 import { studentQuantile } from './student.js';
 
 /** One measurement. */
@@ -9,103 +9,195 @@ export interface CostSample {
   readonly seconds: number;
 }
 
-/** An estimate, and where it lies with 95 % confidence; the same numbers where a single measurement says nothing of that. */
+/** An estimate, and where it lies with 95 % confidence, by Student's t. */
 export interface Estimate {
   readonly value: number;
+  /** At least 0, like `value`. */
   readonly low: number;
   readonly high: number;
+  /** Measurements that it rests on. */
   readonly samples: number;
+  /** Degrees of freedom. With 0 there is nothing to tell how sure it is: `low` and `high` are then `value`, and mean nothing. */
+  readonly degrees: number;
 }
+
+/** What a save of some size costs. */
+export interface CostPrediction extends Estimate {
+  /** Where 95 % of single saves lie; `low` and `high` are of their mean. */
+  readonly single: readonly [low: number, high: number];
+}
+
+/**
+ * What the measurements show. `line`: what a save costs whatever its size, and what each byte costs. `proportional`: they are of one size, within 1 %, or a line
+ * would make a save of no bytes cost less than nothing, so only bytes cost. `constant`: larger ones did not take longer, so bytes cost nothing.
+ */
+export type CostShape = 'line' | 'proportional' | 'constant';
 
 /** Seconds as a function of bytes. */
 export interface CostModel {
+  readonly shape: CostShape;
   /** What a save costs whatever its size; at least 0. */
   readonly fixed_s: number;
   /** What a byte more costs; at least 0. */
   readonly perByte_s: number;
+  /** 95 % intervals of both; `null` where the measurements do not show one. */
+  readonly confidence: {
+    readonly fixed_s: readonly [low: number, high: number] | null;
+    readonly perByte_s: readonly [low: number, high: number] | null;
+  };
   readonly samples: number;
-  /** What a save of so many bytes costs on average, in seconds. Throws `ERR_INVALID_ARGUMENT`. */
-  predict(bytes: number): Estimate;
+  /** What saves of so many bytes cost on average, in seconds, and a single one. Throws `ERR_INVALID_ARGUMENT`. */
+  predict(bytes: number): CostPrediction;
 }
 
-interface Sums {
+/** Times shorter than this share of the longest one weigh no more than it does: a clock cannot see them that well. */
+const SHORTEST = 1e-3;
+/** Sizes that differ by less than this share are one size: checkpoints of one run differ by the text of their state, which shows no slope. */
+const ONE_SIZE = 0.01;
+/** Weights follow from the line and the line from the weights; they settle within a few rounds. */
+const ROUNDS = 30;
+
+/** A line, and the sums that it and its variance come from. In units of the largest size and the longest time. */
+interface Line {
+  readonly shape: CostShape;
+  readonly fixed: number;
+  readonly slope: number;
+  /** Sum of the weights. */
   readonly count: number;
-  readonly meanBytes: number;
-  readonly meanSeconds: number;
+  readonly mean: number;
   readonly spread: number;
+  /** Sum of weight · bytes². */
+  readonly square: number;
 }
 
 /**
- * Least squares of seconds = fixed + perByte · bytes, each at least 0. Where all saves were of one size they show no slope: the cost is then taken to be
- * proportional to the bytes, and `predict` is sure of that size alone. The relative error of a measurement is taken to be the same at all sizes, so each weighs as
- * 1/seconds². Throws `ERR_INVALID_ARGUMENT` where there are none, or where one is no number.
+ * Least squares of seconds = fixed + perByte · bytes, each at least 0. The relative error of a measurement is taken to be the same at all sizes, so each
+ * weighs as 1/(what the line says)². See {@link CostShape} for measurements that show no line. Throws `ERR_INVALID_ARGUMENT` where there are none, or where one is
+ * no number.
  */
 export function fitCost(samples: readonly CostSample[]): CostModel {
-  if (samples.length === 0) {
+  checkSamples(samples);
+  const [most, longest_s] = [largest(samples.map(({ bytes }) => bytes)), largest(samples.map(({ seconds }) => seconds))];
+  const points = samples.map(({ bytes, seconds }) => ({ bytes: bytes / most, seconds: seconds / longest_s }));
+  const { line, weights } = settle(points);
+  const degrees = samples.length - (line.shape === 'line' ? 2 : 1);
+  const squares = points.map(({ bytes, seconds }, i) => (weights[i] as number) * (seconds - at(line, bytes)) ** 2);
+  // Of the relative error; without degrees of freedom there is none to see.
+  const variance = degrees > 0 ? sum(squares) / degrees : 0;
+  const reach = degrees > 0 ? studentQuantile(degrees) : 0;
+  const range = (value: number, error: number): readonly [number, number] => [
+    Math.max(0, value - reach * error) * longest_s,
+    finite((value + reach * error) * longest_s),
+  ];
+  const predict = (bytes: number): CostPrediction => {
+    assertNotNegative('predict', { bytes });
+    const size = Math.min(bytes / most, 1e150);
+    const value = at(line, size);
+    const ofMean = variance * varianceAt(line, size);
+    const [low, high] = range(value, Math.sqrt(ofMean));
+    const single = range(value, Math.sqrt(ofMean + variance * Math.max(value, SHORTEST) ** 2));
+    return { value: finite(value * longest_s), low, high, samples: samples.length, degrees, single };
+  };
+  const perByte = ([low, high]: readonly [number, number]) => [low / most, finite(high / most)] as const;
+  return {
+    shape: line.shape,
+    fixed_s: line.fixed * longest_s,
+    perByte_s: finite((line.slope * longest_s) / most),
+    confidence: {
+      fixed_s: degrees === 0 || line.shape === 'proportional' ? null : range(line.fixed, Math.sqrt(variance * varianceAt(line, 0))),
+      perByte_s: degrees === 0 || line.shape === 'constant' ? null : perByte(range(line.slope, Math.sqrt(variance / spreadOf(line)))),
+    },
+    samples: samples.length,
+    predict,
+  };
+}
+
+function checkSamples(samples: readonly CostSample[]): void {
+  if (!Array.isArray(samples) || samples.length === 0) {
     throw new HoldfastError(
       'ERR_INVALID_ARGUMENT',
       'fitCost: there are no measurements. Measure a save first, such as with holdfast bench.',
     );
   }
-  for (const { bytes, seconds } of samples) assertNotNegative('fitCost', { bytes, seconds });
-  const floor = Math.max(...samples.map(({ seconds }) => seconds)) * 1e-3 || 1e-9;
-  const weights = samples.map(({ seconds }) => 1 / Math.max(seconds, floor) ** 2);
-  const { fixed_s, perByte_s } = fitLine(samples, weights);
-  const sums = sumUp(samples, weights);
-  const residuals = samples.map(({ bytes, seconds }, i) => (weights[i] as number) * (seconds - fixed_s - perByte_s * bytes) ** 2);
-  const degrees = samples.length - (sums.spread > 0 ? 2 : 1);
-  const variance = degrees > 0 ? residuals.reduce((sum, value) => sum + value, 0) / degrees : 0;
-  const predict = (bytes: number): Estimate => {
-    assertNotNegative('predict', { bytes });
-    const value = fixed_s + perByte_s * bytes;
-    const distance = sums.spread > 0 ? (bytes - sums.meanBytes) ** 2 / sums.spread : 0;
-    const error = degrees > 0 ? studentQuantile(degrees) * Math.sqrt(variance * (1 / sums.count + distance)) : 0;
-    return { value, low: Math.max(0, value - error), high: value + error, samples: samples.length };
-  };
-  return { fixed_s, perByte_s, samples: samples.length, predict };
+  for (const [i, sample] of samples.entries()) {
+    const { bytes, seconds } = assertObject(`fitCost: measurement ${i}`, sample as CostSample);
+    assertNotNegative(`fitCost: measurement ${i}`, { bytes, seconds });
+  }
 }
 
-function fitLine(samples: readonly CostSample[], weights: readonly number[]): { fixed_s: number; perByte_s: number } {
-  const { meanBytes, meanSeconds, spread } = sumUp(samples, weights);
-  const throughZero = () => {
-    const [numerator, denominator] = samples.reduce(
-      ([above, below], { bytes, seconds }, i) => [
-        above + (weights[i] as number) * bytes * seconds,
-        below + (weights[i] as number) * bytes * bytes,
-      ],
-      [0, 0],
-    );
-    return denominator === 0 ? { fixed_s: meanSeconds, perByte_s: 0 } : { fixed_s: 0, perByte_s: numerator / denominator };
+/** The largest, which others are divided by; 1 where all are 0. */
+function largest(values: readonly number[]): number {
+  return values.reduce((most, value) => Math.max(most, value), 0) || 1;
+}
+
+/** The line with weights that are its own. */
+function settle(points: readonly CostSample[]): { line: Line; weights: readonly number[] } {
+  let weights = points.map(() => 1);
+  let line = fitLine(points, weights);
+  for (let i = 0; i < ROUNDS; i++) {
+    const before = line;
+    weights = points.map(({ bytes }) => 1 / Math.max(at(before, bytes), SHORTEST) ** 2);
+    line = fitLine(points, weights);
+    if (Math.abs(line.fixed - before.fixed) + Math.abs(line.slope - before.slope) < 1e-14) break;
+  }
+  return { line, weights };
+}
+
+function fitLine(points: readonly CostSample[], weights: readonly number[]): Line {
+  const weighted = (of: (point: CostSample) => number) => sum(points.map((point, i) => (weights[i] as number) * of(point)));
+  const count = sum(weights);
+  const mean = weighted(({ bytes }) => bytes) / count;
+  const meanSeconds = weighted(({ seconds }) => seconds) / count;
+  const spread = weighted(({ bytes }) => (bytes - mean) ** 2);
+  const square = weighted(({ bytes }) => bytes * bytes);
+  const sums = { count, mean, spread, square };
+  const constant: Line = { shape: 'constant', fixed: meanSeconds, slope: 0, ...sums };
+  if (square === 0) return constant;
+  const proportional: Line = {
+    shape: 'proportional',
+    fixed: 0,
+    slope: weighted(({ bytes, seconds }) => bytes * seconds) / square,
+    ...sums,
   };
-  if (spread === 0) return throughZero();
-  const slope =
-    samples.reduce((sum, { bytes, seconds }, i) => sum + (weights[i] as number) * (bytes - meanBytes) * (seconds - meanSeconds), 0) /
-    spread;
+  if (spread <= ONE_SIZE ** 2 * square) return proportional;
+  const slope = weighted(({ bytes, seconds }) => (bytes - mean) * (seconds - meanSeconds)) / spread;
   // What noise makes of it: larger saves are not faster, and none takes less than no time.
-  if (slope < 0) return { fixed_s: meanSeconds, perByte_s: 0 };
-  const fixed_s = meanSeconds - slope * meanBytes;
-  return fixed_s < 0 ? throughZero() : { fixed_s, perByte_s: slope };
+  if (slope < 0) return constant;
+  const fixed = meanSeconds - slope * mean;
+  return fixed < 0 ? proportional : { shape: 'line', fixed, slope, ...sums };
 }
 
-function sumUp(samples: readonly CostSample[], weights: readonly number[]): Sums {
-  const count = weights.reduce((sum, weight) => sum + weight, 0);
-  const mean = (of: (sample: CostSample) => number) =>
-    samples.reduce((sum, sample, i) => sum + (weights[i] as number) * of(sample), 0) / count;
-  const meanBytes = mean(({ bytes }) => bytes);
-  const spread = samples.reduce((sum, { bytes }, i) => sum + (weights[i] as number) * (bytes - meanBytes) ** 2, 0);
-  // Sizes that differ by less than rounding are one size.
-  const isOneSize = spread <= 1e-12 * count * meanBytes ** 2;
-  return { count, meanBytes, meanSeconds: mean(({ seconds }) => seconds), spread: isOneSize ? 0 : spread };
+function at({ fixed, slope }: Line, bytes: number): number {
+  return fixed + slope * bytes;
+}
+
+/** The variance of the line at a size, over that of the relative error. */
+function varianceAt(line: Line, bytes: number): number {
+  const { shape, count, mean, spread, square } = line;
+  if (shape === 'proportional') return (bytes * bytes) / square;
+  return 1 / count + (shape === 'line' ? (bytes - mean) ** 2 / spread : 0);
+}
+
+/** What the variance of the slope is the inverse of. */
+function spreadOf({ shape, spread, square }: Line): number {
+  return shape === 'line' ? spread : square;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** The mean of measurements of P, σ or R, with its 95 % interval by Student's t. Throws `ERR_INVALID_ARGUMENT` where there are none, or one is no number. */
 export function estimateMean(values: readonly number[]): Estimate {
-  if (values.length === 0) throw new HoldfastError('ERR_INVALID_ARGUMENT', 'estimateMean: there are no measurements.');
+  if (!Array.isArray(values) || values.length === 0) {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', 'estimateMean: there are no measurements.');
+  }
   for (const value of values) assertNotNegative('estimateMean', { value });
   const samples = values.length;
-  const value = values.reduce((sum, each) => sum + each, 0) / samples;
-  if (samples === 1) return { value, low: value, high: value, samples };
-  const variance = values.reduce((sum, each) => sum + (each - value) ** 2, 0) / (samples - 1);
-  const error = studentQuantile(samples - 1) * Math.sqrt(variance / samples);
-  return { value, low: Math.max(0, value - error), high: value + error, samples };
+  const degrees = samples - 1;
+  const scale = largest(values);
+  const mean = sum(values.map((each) => each / scale)) / samples;
+  const variance = degrees > 0 ? sum(values.map((each) => (each / scale - mean) ** 2)) / degrees : 0;
+  const error = degrees > 0 ? studentQuantile(degrees) * Math.sqrt(variance / samples) : 0;
+  return { value: mean * scale, low: Math.max(0, mean - error) * scale, high: finite((mean + error) * scale), samples, degrees };
 }

@@ -1,4 +1,5 @@
 /** How often a run fails, estimated from what is believed beforehand and from what it has lived through. */
+import { assertNotNegative, assertPositive, refuse } from './checks.js';
 import { gammaQuantile } from './gamma.js';
 
 /** What is believed before anything has happened. */
@@ -37,16 +38,20 @@ export class FailureEstimate {
   private failures = 0;
   private uptime_s = 0;
 
+  /** Throws `ERR_INVALID_ARGUMENT` for a prior that is no number of its kind, and a memory of less than one failure. */
   constructor(
     prior: FailurePrior = DEFAULT_PRIOR,
     private readonly memory = 20,
   ) {
+    assertPositive('FailureEstimate', { mtbf_s: prior.mtbf_s, weight: prior.weight });
+    if (!(Number.isFinite(memory) && memory >= 1)) throw refuse('FailureEstimate', 'memory', memory, 'a number of failures of at least 1');
     this.shape = prior.weight;
     this.time_s = prior.weight * prior.mtbf_s;
   }
 
-  /** It ran for so many seconds more. */
+  /** It ran for so many seconds more. Throws `ERR_INVALID_ARGUMENT` for less than none: the clock must be one that does not jump. */
   exposed(seconds: number): void {
+    assertNotNegative('FailureEstimate', { seconds });
     this.uptime_s += seconds;
     this.time_s += seconds;
     this.recent_s += seconds;

@@ -1,6 +1,6 @@
 /** How often a run fails, from the ways in which people know it. */
 import { HoldfastError } from '../errors.js';
-import { assertPositive, assertShare } from './checks.js';
+import { assertCount, assertPositive, assertShare } from './checks.js';
 
 /** Exactly one way to say it. */
 export type FailureRate =
@@ -10,7 +10,7 @@ export type FailureRate =
   | { readonly expectedFailures: number; readonly during_s: number }
   /** With this probability there is at least one failure in `during_s` seconds. */
   | { readonly failureProbability: number; readonly during_s: number }
-  /** The run needs all of `nodes` nodes, of which each fails on average every `nodeMtbf_s` seconds. */
+  /** The run needs all of `nodes` nodes, of which each fails on average every `nodeMtbf_s` seconds. A whole number. */
   | { readonly nodes: number; readonly nodeMtbf_s: number };
 
 /** 365.25 days, in seconds. */
@@ -27,14 +27,20 @@ const KNOWN: ReadonlySet<string> = new Set(WAYS.flat());
  * not depend on the interval at all.
  */
 export function mtbfOf_s(rate: FailureRate): number {
-  const way = wayOf(rate);
+  const mtbf_s = meanTime_s(wayOf(rate));
+  if (mtbf_s > 0 && Number.isFinite(mtbf_s)) return mtbf_s;
+  throw refuse('no number holds a mean time between failures that is so long or so short: check the units');
+}
+
+function meanTime_s(way: FailureRate): number {
   const where = 'mtbfOf_s';
   if ('mtbf_s' in way) {
     assertPositive(where, way);
     return way.mtbf_s;
   }
   if ('nodes' in way) {
-    assertPositive(where, way);
+    assertCount(where, 'nodes', way.nodes);
+    assertPositive(where, { nodeMtbf_s: way.nodeMtbf_s });
     return way.nodeMtbf_s / way.nodes;
   }
   assertPositive(where, { during_s: way.during_s });

@@ -1,39 +1,61 @@
 /** What keeps an interval from being as short as the optimum, and what of a save counts as its cost. */
-import { HoldfastError } from '../errors.js';
-import { assertCount, assertNotNegative, assertPositive, assertShare } from './checks.js';
+import { assertCount, assertNotNegative, assertObject, assertPositive, assertShare, finite, refuse } from './checks.js';
 
-/**
- * c + σ·P: what an asynchronous save takes from training, in seconds. `slowdown` is the share, from 0 to 1, by which training is slower for `persist_s`
- * seconds. Throws `ERR_INVALID_ARGUMENT`.
- */
-export function effectiveCost_s(save: { readonly stall_s: number; readonly slowdown: number; readonly persist_s: number }): number {
-  const { stall_s, slowdown, persist_s } = save;
-  assertNotNegative('effectiveCost_s', { stall_s, slowdown, persist_s });
-  if (slowdown > 1) {
-    throw new HoldfastError('ERR_INVALID_ARGUMENT', `effectiveCost_s: slowdown is a share from 0 to 1, not ${slowdown}.`);
-  }
-  return stall_s + slowdown * persist_s;
+/** A save that is written while training goes on. */
+export interface BackgroundSave {
+  /** c: for how long it blocks training, in seconds. At least 0. */
+  readonly stall_s: number;
+  /** σ: the share, from 0 to 1, by which training is slower until the checkpoint is durable. */
+  readonly slowdown: number;
+  /** P: seconds from the snapshot to the durable checkpoint. At least 0. */
+  readonly persist_s: number;
 }
 
 /**
- * P/N − c, and 0 where that is negative: with at most N saves in flight, τ + c ≥ P/N, or saves would come faster than they become durable.
+ * c + σ·P: what an asynchronous save takes from training, in seconds. To first order: the work that is not done in P seconds at 1 − σ of the speed.
  * Throws `ERR_INVALID_ARGUMENT`.
  */
-export function inFlightFloor_s(save: { readonly stall_s: number; readonly persist_s: number; readonly maxInFlight: number }): number {
-  const { stall_s, persist_s, maxInFlight } = save;
-  assertNotNegative('inFlightFloor_s', { stall_s, persist_s });
-  assertCount('inFlightFloor_s', 'maxInFlight', maxInFlight);
+export function effectiveCost_s(save: BackgroundSave): number {
+  const where = 'effectiveCost_s';
+  const { stall_s, slowdown, persist_s } = assertObject(where, save);
+  assertNotNegative(where, { stall_s, slowdown, persist_s });
+  if (slowdown > 1) throw refuse(where, 'slowdown', slowdown, 'a share from 0 to 1');
+  return finite(stall_s + slowdown * persist_s);
+}
+
+/** Saves of which several may be in flight. */
+export interface SavesInFlight {
+  /** c, in seconds. At least 0. */
+  readonly stall_s: number;
+  /** P, in seconds. At least 0. */
+  readonly persist_s: number;
+  /** N: a whole number of at least 1. */
+  readonly maxInFlight: number;
+}
+
+/**
+ * P/N − c, and 0 where that is negative, in seconds: with at most N saves in flight, τ + c ≥ P/N, or saves would come faster than they become
+ * durable. F. Strati et al., "PCcheck: persistent concurrent checkpointing for ML", ASPLOS 2025, say the same in steps: {@link pccheckFrequency}. Throws
+ * `ERR_INVALID_ARGUMENT`.
+ */
+export function inFlightFloor_s(save: SavesInFlight): number {
+  const where = 'inFlightFloor_s';
+  const { stall_s, persist_s, maxInFlight } = assertObject(where, save);
+  assertNotNegative(where, { stall_s, persist_s });
+  assertCount(where, 'maxInFlight', maxInFlight);
   return Math.max(0, persist_s / maxInFlight - stall_s);
 }
 
 /**
- * c/q: the shortest interval with which saving takes no more than the share q of the work's time. J. Mohan, A. Phanishayee and V. Chidambaram, "CheckFreq: frequent,
- * fine-grained DNN checkpointing", FAST 2021. Throws `ERR_INVALID_ARGUMENT`.
+ * c/q, in seconds: the shortest interval with which saving takes no more than the share q (`maxOverhead`, between 0 and 1) of the work's time.
+ * J. Mohan, A. Phanishayee and V. Chidambaram, "CheckFreq: frequent, fine-grained DNN checkpointing", FAST 2021. Throws `ERR_INVALID_ARGUMENT`.
  */
-export function budgetFloor_s({ cost_s, maxOverhead }: { readonly cost_s: number; readonly maxOverhead: number }): number {
-  assertPositive('budgetFloor_s', { cost_s });
-  assertShare('budgetFloor_s', 'maxOverhead', maxOverhead);
-  return cost_s / maxOverhead;
+export function budgetFloor_s(given: { readonly cost_s: number; readonly maxOverhead: number }): number {
+  const where = 'budgetFloor_s';
+  const { cost_s, maxOverhead } = assertObject(where, given);
+  assertPositive(where, { cost_s });
+  assertShare(where, 'maxOverhead', maxOverhead);
+  return finite(cost_s / maxOverhead);
 }
 
 /** What {@link pccheckFrequency} takes. */
@@ -48,18 +70,21 @@ export interface PccheckTimes {
   readonly maxInFlight: number;
 }
 
+/** By so much a quotient may be off by rounding: 40.000000000000007 steps are 40. */
+const ROUNDING = 1e-12;
+
 /**
- * The least f with f ≥ T_w/(N·q·t): save every f iterations. F. Strati et al., "PCcheck: persistent concurrent checkpointing for ML", ASPLOS 2025. Throws
- * `ERR_INVALID_ARGUMENT`.
+ * The least f with f ≥ T_w/(N·q·t): save every f iterations. A whole number of at least 1. F. Strati et al., "PCcheck: persistent concurrent
+ * checkpointing for ML", ASPLOS 2025. Throws `ERR_INVALID_ARGUMENT`.
  */
-export function pccheckFrequency({ write_s, step_s, slowdownFactor, maxInFlight }: PccheckTimes): number {
-  assertPositive('pccheckFrequency', { write_s, step_s });
-  assertCount('pccheckFrequency', 'maxInFlight', maxInFlight);
+export function pccheckFrequency(given: PccheckTimes): number {
+  const where = 'pccheckFrequency';
+  const { write_s, step_s, slowdownFactor, maxInFlight } = assertObject(where, given);
+  assertPositive(where, { write_s, step_s });
+  assertCount(where, 'maxInFlight', maxInFlight);
   if (!(Number.isFinite(slowdownFactor) && slowdownFactor > 1)) {
-    throw new HoldfastError(
-      'ERR_INVALID_ARGUMENT',
-      `pccheckFrequency: slowdownFactor is a factor above 1, such as 1.05 for 5 % longer, not ${String(slowdownFactor)}.`,
-    );
+    throw refuse(where, 'slowdownFactor', slowdownFactor, 'a factor above 1, such as 1.05 for 5 % longer');
   }
-  return Math.max(1, Math.ceil(write_s / (maxInFlight * slowdownFactor * step_s)));
+  const steps = write_s / maxInFlight / slowdownFactor / step_s;
+  return Math.min(Number.MAX_SAFE_INTEGER, Math.max(1, Math.ceil(steps * (1 - ROUNDING))));
 }

@@ -4,7 +4,7 @@ const ITERATIONS = 1000;
 const PRECISION = 1e-12;
 
 /** ln Γ(x) for x > 0: the shift of Γ(x + 1) = x·Γ(x) up to 10, then Stirling's series (Abramowitz and Stegun 1964, 6.1.41). */
-function logGamma(x: number): number {
+export function logGamma(x: number): number {
   let shift = 0;
   let at = x;
   for (; at < 10; at++) shift += Math.log(at);

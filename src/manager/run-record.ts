@@ -57,6 +57,11 @@ export class RunRecord {
     if (isFirst || this.up_s >= this.nextSign_s) this.add({ event: 'alive', step });
   }
 
+  /** Until everything so far was written, or could not be. */
+  flush(): Promise<void> {
+    return this.log.flush();
+  }
+
   /** It ends by itself. */
   async end(event: 'closed' | 'preempted'): Promise<void> {
     if (!this.opened) return;

@@ -103,6 +103,8 @@ export class Saver {
   async flush(): Promise<void> {
     await Promise.allSettled([...this.inFlight.keys()].map(({ outcome }) => outcome));
     await this.context.core.queue.tidied();
+    // Nothing is written to the directory behind it.
+    await this.context.core.record.flush();
   }
 
   /** Waits for everything accepted so far; after `deadlineMs` takes back what is left, and gives its steps. */

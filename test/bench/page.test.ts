@@ -1,13 +1,12 @@
 /** The page of a result: all of it is in one file, nothing in a result can break it, and a browser draws it without an error. */
-import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type ChartSpec, chartsOf } from '../../src/bench/page/charts.js';
-import { html, inlineJson, inlineScript } from '../../src/bench/page/html.js';
 import type { Report } from '../../src/bench/report.js';
+import { html, inlineJson, inlineScript } from '../../src/report/html.js';
 import { comparisonReport, makeComparison, stallReport, sweepReport, trainReport } from '../helpers/bench-reports.js';
+import { CHROMIUM, inBrowser } from '../helpers/browser-page.js';
 import { freshDirectory } from '../helpers/directory.js';
 
 const DIST = new URL('../../dist/bench/page/write-page.js', import.meta.url);
@@ -170,48 +169,6 @@ describe('writePage', () => {
 
 function inlined(): string {
   return ['chart.umd.min.js', 'draw.js'].map((name) => readFileSync(new URL(name, DIST), 'utf8')).join('');
-}
-
-const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome'].find((name) => spawnSync('which', [name]).status === 0);
-if (CHROMIUM === undefined) console.log('Left out: the pages in a browser. There is no chromium: apt-get install chromium.');
-
-/** Listens before anything of the page runs, and afterwards counts the pixels of every plot. */
-const WATCH = `<script>
-  const errors = [];
-  addEventListener('error', ({ message }) => errors.push(message));
-  addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => errors.push(violatedDirective + ' ' + blockedURI));
-  console.error = console.warn = (...words) => errors.push(words.join(' '));
-  addEventListener('load', () => setTimeout(() => {
-    const painted = [...document.querySelectorAll('canvas')].map((canvas) => {
-      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-      return data.filter((value, i) => i % 4 === 3 && value > 0).length;
-    });
-    const width = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-    const said = document.createElement('pre');
-    said.id = 'said';
-    said.textContent = JSON.stringify({ errors, painted, overflow: width, ground: getComputedStyle(document.body).backgroundColor });
-    document.body.append(said);
-  }, 50));
-</script>`;
-
-function inBrowser(
-  page: string,
-  { dark = false, width = 1200 } = {},
-): { errors: string[]; painted: number[]; overflow: number; ground: string } {
-  const directory = freshDirectory();
-  const file = path.join(directory, 'page.html');
-  writeFileSync(
-    file,
-    page.replace('<style>', () => `${WATCH}<style>`),
-  );
-  const flags = ['--headless', '--no-sandbox', '--disable-gpu', `--user-data-dir=${directory}/profile`, '--virtual-time-budget=3000'];
-  const look = [`--blink-settings=preferredColorScheme=${dark ? 0 : 1}`, `--window-size=${width},1600`];
-  const { stdout, stderr } = spawnSync(CHROMIUM as string, [...flags, ...look, '--dump-dom', pathToFileURL(file).href], {
-    encoding: 'utf8',
-  });
-  const said = /<pre id="said">(.*?)<\/pre>/s.exec(stdout)?.[1];
-  expect(said, stderr).toBeDefined();
-  return JSON.parse((said as string).replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&'));
 }
 
 describe.skipIf(CHROMIUM === undefined)('in a browser', () => {

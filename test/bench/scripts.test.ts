@@ -27,6 +27,11 @@ interface Script {
 }
 
 const SCRIPTS: Readonly<Record<string, Script>> = {
+  controller: {
+    args: () => ['--runs', '4'],
+    words: /^4 random jobs of 54 days[\s\S]*^auto|^ {2}auto +[\d.]+/m,
+    result: { auto: { median: positive, worst: positive }, oracle: { median: positive }, met: expect.any(Boolean) },
+  },
   crc32c: {
     args: () => ['--mib', '0.0625', '--runs', '3', '--peer-mib', '1', '--pairs', '1'],
     words: /^ {2}portable +[\d.]+ GB\/s [\s\S]*Beside Intel ISA-L/m,
@@ -57,6 +62,11 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
     words: /^0\.0156 GiB in 2 tensors from a stream[\s\S]*^ {2}verify +0\.0156 GiB[\s\S]*Every byte that was looked at is right\./m,
     result: { ok: true, wrong: [], phases: { save: { seconds: positive }, slices: { bytes: positive }, read: { bytes: 16 * 2 ** 20 } } },
   },
+  tuner: {
+    args: () => ['--steps', '100', '--runs', '2'],
+    words: /^ {2}auto +[\d.]+/m,
+    result: { microseconds: { auto: summary, autoInSteps: summary, everySteps: summary }, met: expect.any(Boolean) },
+  },
   'many-checkpoints': {
     args: () => ['--checkpoints', '8', '--runs', '2'],
     words: /^8 checkpoints in one directory[\s\S]*^ {2}open, without +[\d.]+ s/m,
@@ -80,6 +90,11 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
         ].map(([name, files]) => [name, { files, bytes: positive, speed: { 2: summary, 3: summary }, noise: summary }]),
       ),
     },
+  },
+  simulate: {
+    args: () => ['--jobs', '200', '--runs', '2', '--threads', '2', '--aim', '100'],
+    words: /^A job of 54 days with 419 failures[\s\S]*^ {2}exact: 200 runs +[\d.]+ s[\s\S]*The aim is met\./m,
+    result: { jobs: { exact: 200, events: 2 }, seconds: { exact: summary, events: summary }, useful: { mean: positive }, met: true },
   },
   soak: {
     args: () => ['--saves', '24', '--samples', '8'],

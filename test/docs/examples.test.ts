@@ -105,7 +105,10 @@ function update(document: string, outcomes: readonly Outcome[]): void {
   writeFileSync(path.join(ROOT, document), text);
 }
 
-const DOCUMENTS = ['README.md', ...['TRAINING', 'TFJS', 'CALLBACKS', 'RESUME', 'CONVERT'].map((name) => `docs/${name}.md`)];
+const DOCUMENTS = [
+  'README.md',
+  ...['TRAINING', 'TFJS', 'CALLBACKS', 'RESUME', 'CONVERT', 'INTERVALS', 'SIMULATOR'].map((name) => `docs/${name}.md`),
+];
 
 describe.each(DOCUMENTS)('the examples of %s', (document) => {
   test('run, and print what stands there', async () => {

@@ -89,6 +89,10 @@ describe('lines', () => {
     '{"event":"alive","at_ms":1,"up_s":-1,"step":1}',
     '{"event":"alive","at_ms":1,"up_s":1,"step":"1"}',
     '{"event":"saved","at_ms":1,"up_s":1,"step":1,"bytes":1,"stall_s":1,"persist_s":1,"slowdown":null}',
+    // Training that goes backwards, and times whose sum is no number: they would make the controller refuse all that it is told.
+    '{"event":"saved","at_ms":1,"up_s":1,"step":1,"bytes":1,"stall_s":1,"persist_s":1,"slowdown":1.5}',
+    '{"event":"saved","at_ms":1,"up_s":1,"step":1,"bytes":1,"stall_s":1e308,"persist_s":1}',
+    '{"event":"alive","at_ms":1,"up_s":1e300,"step":1}',
     '{"event":"opened","at_ms":1,"up_s":0}',
     '{"event":"interval","at_ms":1,"up_s":0,"interval_s":3}',
   ])('of others are passed over: %s', (line) => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type ControllerOptions, IntervalController } from '../../src/interval/controller.js';
 import { exactInterval_s } from '../../src/interval/optimal.js';
+import { thrown } from '../helpers/errors.js';
 
 const DAY_S = 86_400;
 
@@ -99,7 +100,7 @@ describe('limits', () => {
 
 describe('before the first save', () => {
   it('the interval is short, so that its cost becomes known', () => {
-    expect(new IntervalController().decision).toMatchObject({ interval_s: 30, reason: 'firstSave', cost: undefined });
+    expect(new IntervalController().decision).toMatchObject({ interval_s: 10, reason: 'firstSave', cost: undefined });
     expect(new IntervalController({ minInterval_s: 300 }).interval_s).toBe(300);
     expect(new IntervalController({ maxInterval_s: 3 }).interval_s).toBe(3);
   });
@@ -111,6 +112,42 @@ describe('before the first save', () => {
       controller.failed();
     }
     expect(controller.interval_s).toBeLessThan(6);
+  });
+});
+
+describe('what is no number', () => {
+  it.each([
+    [{ mtbf_s: Number.NaN }, 'mtbf_s'],
+    [{ mtbf_s: 0 }, 'mtbf_s'],
+    [{ maxInterval_s: Number.NaN }, 'maxInterval_s'],
+    [{ maxInterval_s: 0 }, 'maxInterval_s'],
+    [{ minInterval_s: -1 }, 'minInterval_s'],
+    [{ minInterval_s: Number.POSITIVE_INFINITY }, 'minInterval_s'],
+    [{ minInterval_s: 50_000 }, 'minInterval_s must be at most maxInterval_s'],
+    [{ maxOverhead: 1 }, 'maxOverhead'],
+    [{ maxInFlight: 0 }, 'maxInFlight'],
+    [{ prior: { mtbf_s: Number.NaN, weight: 1 } }, 'mtbf_s'],
+    [{ prior: { mtbf_s: 3600, weight: 0 } }, 'weight'],
+    [{ prior: { mtbf_s: 3600 } }, 'weight'],
+  ])('%j is refused', (options, what) => {
+    expect(thrown(() => new IntervalController(options as never), 'ERR_INVALID_ARGUMENT').message).toContain(what);
+  });
+
+  it.each([
+    ['stall_s', (controller: IntervalController) => controller.saved({ stall_s: Number.NaN, persist_s: 1 })],
+    ['persist_s', (controller: IntervalController) => controller.saved({ stall_s: 1, persist_s: -1 })],
+    ['slowdown', (controller: IntervalController) => controller.saved({ stall_s: 1, persist_s: 1, slowdown: 1.5 })],
+    ['restart_s', (controller: IntervalController) => controller.restored(Number.POSITIVE_INFINITY)],
+    ['seconds', (controller: IntervalController) => controller.exposed(-5)],
+    ['seconds', (controller: IntervalController) => controller.exposed(Number.NaN)],
+  ])('%s that it is told is refused, and everything stays as it was', (what, tell) => {
+    const controller = afterSaves({}, 5);
+    controller.restored(30);
+    const before = controller.decision;
+    expect(thrown(() => tell(controller), 'ERR_INVALID_ARGUMENT').message).toContain(what);
+    expect(controller.decision).toEqual(before);
+    controller.failed();
+    expect(Number.isFinite(controller.interval_s)).toBe(true);
   });
 });
 

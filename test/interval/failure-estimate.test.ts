@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_PRIOR, FailureEstimate } from '../../src/interval/failure-estimate.js';
 import { gammaQuantile, gammaShareBelow } from '../../src/interval/gamma.js';
+import { thrown } from '../helpers/errors.js';
 
 const seen = (gaps: readonly number[], estimate = new FailureEstimate()) => {
   for (const gap of gaps) {
@@ -73,6 +74,21 @@ describe('the estimate', () => {
     expect(ratio(0)).toBeGreaterThan(100);
     expect(ratio(3)).toBeGreaterThan(5);
     expect(ratio(15)).toBeLessThan(3.5);
+  });
+});
+
+describe('what is no number', () => {
+  it.each([
+    ['mtbf_s', () => new FailureEstimate({ mtbf_s: Number.NaN, weight: 1 })],
+    ['mtbf_s', () => new FailureEstimate({ mtbf_s: 0, weight: 1 })],
+    ['weight', () => new FailureEstimate({ mtbf_s: 1, weight: 0 })],
+    ['weight', () => new FailureEstimate({ mtbf_s: 1 } as never)],
+    ['memory', () => new FailureEstimate(DEFAULT_PRIOR, 0)],
+    ['memory', () => new FailureEstimate(DEFAULT_PRIOR, Number.NaN)],
+    ['seconds', () => new FailureEstimate().exposed(-1)],
+    ['seconds', () => new FailureEstimate().exposed(Number.POSITIVE_INFINITY)],
+  ])('%s is refused', (what, call) => {
+    expect(thrown(call, 'ERR_INVALID_ARGUMENT').message).toContain(what);
   });
 });
 

@@ -113,7 +113,7 @@ export const RESUME = [
   {
     name: 'what is not of a backup is not deleted',
     file: 'src/manager/remove-all.ts',
-    find: '    if (isLink || entry.name === REGISTRY_NAME)',
+    find: '    if (isLink || entry.name === REGISTRY_NAME || entry.name === HISTORY_NAME)',
     replace: '    if (isLink || entry.isFile())',
     tests: BACKUP,
   },

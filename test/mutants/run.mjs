@@ -9,6 +9,7 @@ import ts from 'typescript';
 import { CALLBACKS } from './callbacks-mutants.mjs';
 import { CONVERT } from './convert-mutants.mjs';
 import { EXPERIMENT } from './experiment-mutants.mjs';
+import { INTERVAL } from './interval-mutants.mjs';
 import { IO } from './io-mutants.mjs';
 import { MANAGER } from './manager-mutants.mjs';
 import { TYPESCRIPT } from './mutants.mjs';
@@ -54,6 +55,7 @@ const all = [
   ...IO,
   ...CALLBACKS,
   ...RESUME,
+  ...INTERVAL,
   ...CONVERT,
 ];
 const mutants = all.filter(({ name }) => name.includes(only)).filter((_, i) => i % shares === share - 1);

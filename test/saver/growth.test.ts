@@ -45,7 +45,7 @@ describe.skipIf(process.platform !== 'linux').each(ENGINES)('no growth, %s engin
     const warmUp = Math.ceil(saves / 10);
     for (let step = 0; step < warmUp; step++) await save(step);
     await settle();
-    const before = { stats: nativeStats(), figures: processFigures(), files: readdirSync(directory).length };
+    const before = { stats: nativeStats(), figures: processFigures(), files: readdirSync(directory).length, workers: workersOf(0).length };
     for (let step = warmUp; step < saves; step++) await save(step);
     await settle();
     const { accepted, committed, cancelled, failed } = manager.counts;
@@ -54,7 +54,8 @@ describe.skipIf(process.platform !== 'linux').each(ENGINES)('no growth, %s engin
     expect(nativeStats()).toEqual(before.stats);
     expect(nativeStats()).toMatchObject({ pins: 0, writers: 0, readers: 0, stagingBytes: before.stats.stagingBytes });
     expect(spareStagingBytes()).toBeLessThanOrEqual(72 << 20);
-    expect(workersOf(0)).toHaveLength(1);
+    // A save that comes while the first worker starts, on a busy machine, gets a second one.
+    expect(workersOf(0).length).toBeLessThanOrEqual(before.workers);
     // Node.js opens descriptors of its own now and then, such as for its thread pool.
     expect(processFigures().descriptors).toBeLessThanOrEqual(before.figures.descriptors + 2);
     expect(processFigures().threads).toBeLessThanOrEqual(before.figures.threads + 1);

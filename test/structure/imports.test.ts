@@ -16,6 +16,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   format: ['errors'],
   interval: ['errors'],
   policy: ['errors', 'format', 'interval'],
+  simulation: ['errors', 'interval'],
   engine: ['errors', 'format', 'native', 'fs'],
   storage: ['fs', 'system'],
   snapshot: ['errors', 'format', 'engine'],
@@ -27,7 +28,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'tfjs-record': ['errors', 'format'],
   tfjs: ['errors', 'version', 'format', 'engine', 'snapshot', 'catalog', 'policy', 'manager', 'tfjs-record', 'index'],
   convert: ['errors', 'version', 'fs', 'system', 'format', 'engine', 'snapshot', 'storage', 'catalog', 'policy', 'manager', 'tfjs-record'],
-  bench: ['terminal', 'errors', 'version', 'native', 'engine', 'storage', 'index'],
+  report: ['errors', 'version', 'engine', 'interval'],
+  bench: ['terminal', 'report', 'errors', 'version', 'native', 'engine', 'storage', 'index'],
   cli: [
     'terminal',
     'errors',
@@ -41,7 +43,10 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'policy',
     'manager',
     'convert',
+    'report',
     'bench',
+    'interval',
+    'simulation',
     'index',
   ],
   index: [

@@ -1,10 +1,10 @@
 /** The result as a page for a browser: one file that needs nothing else. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { toHoldfastError } from '../../engine/system-error.js';
+import { Html, html, inlineJson, inlineScript } from '../../report/html.js';
 import { formatBytes } from '../../terminal/format.js';
 import type { LeftOut, Report } from '../report.js';
 import { type ChartSpec, chartsOf } from './charts.js';
-import { Html, html, inlineJson, inlineScript } from './html.js';
 import { type FigureTable, headlineOf, tablesOf } from './tables.js';
 
 /** What is built into every page, from beside this module. */
@@ -30,7 +30,7 @@ export async function writePage(report: Report, file: string): Promise<void> {
 async function loadAssets(): Promise<Assets> {
   const read = (name: string) => readFile(new URL(name, import.meta.url), 'utf8');
   try {
-    const [css, chartLibrary, draw] = await Promise.all([read('./page.css'), read('./chart.umd.min.js'), read('./draw.js')]);
+    const [css, chartLibrary, draw] = await Promise.all([read('../../report/page.css'), read('./chart.umd.min.js'), read('./draw.js')]);
     return { css, chartLibrary, draw };
   } catch (error) {
     throw toHoldfastError(error, 'read the parts of the page, which belong to the installation of holdfast');

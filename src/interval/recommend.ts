@@ -1,0 +1,125 @@
+/** Recommends an interval for what is known of saves and failures, and says what it rests on. */
+import { HoldfastError } from '../errors.js';
+import { assertCount, assertNotNegative, assertPositive, assertShare } from './checks.js';
+import { type CurvePoint, expectedAt, withinShare_s } from './expected.js';
+import { budgetFloor_s, effectiveCost_s, inFlightFloor_s } from './floors.js';
+import { lostPerFailure_s, type OverheadParts, overheadParts } from './losses.js';
+import { dalyFirstInterval_s, dalyHigherInterval_s, exactInterval_s, youngInterval_s } from './optimal.js';
+
+/** What {@link recommendInterval} takes; all lengths of time in seconds. */
+export interface TuningCase {
+  /** c: how long a save blocks training. With P, σ and R left out: what a save costs in all. */
+  readonly stall_s: number;
+  /** P: from then to the durable checkpoint. Default 0. */
+  readonly persist_s?: number | undefined;
+  /** σ: share of its speed that training loses meanwhile, 0 to 1; 1 where the loop waits for it. Default 0. */
+  readonly slowdown?: number | undefined;
+  /** R: from a failure until training goes on. Default 0. */
+  readonly restart_s?: number | undefined;
+  /** M. */
+  readonly mtbf_s: number;
+  /** N: saves that may be in flight. Default 1. */
+  readonly maxInFlight?: number | undefined;
+  /** Most of the work's time that saving may take, a share. Default: no limit. */
+  readonly maxOverhead?: number | undefined;
+  readonly minInterval_s?: number | undefined;
+  readonly maxInterval_s?: number | undefined;
+  /** What a step takes. */
+  readonly step_s?: number | undefined;
+}
+
+/** What decided a recommendation. */
+export type Binding = 'optimum' | 'inFlight' | 'maxOverhead' | 'minInterval' | 'maxInterval';
+
+/** What every formula says, and what is recommended. Seconds of work between saves. */
+export interface Recommendation {
+  readonly interval: {
+    readonly young_s: number;
+    readonly dalyFirst_s: number;
+    readonly dalyHigher_s: number;
+    readonly exact_s: number;
+    /** The exact one, within the limits. */
+    readonly recommended_s: number;
+  };
+  /** The recommended one in steps; `null` where it is not known what a step takes. */
+  readonly steps: number | null;
+  readonly binding: Binding;
+  /** What each limit asks for, in seconds; `null` where there is none. */
+  readonly limits: Readonly<Record<Exclude<Binding, 'optimum'>, number | null>>;
+  /** c + σ·P. */
+  readonly cost_s: number;
+  /** At the recommended interval. */
+  readonly expected: CurvePoint &
+    OverheadParts & {
+      /** Work that a failure loses on average. */
+      readonly lostWork_s: number;
+    };
+  /** Between these the run takes at most 1 % longer than with the exact interval. */
+  readonly within1Percent_s: readonly [low: number, high: number];
+}
+
+/**
+ * The exact interval (Poisson failures) for c + σ·P, no shorter than P/N − c and than maxOverhead allows, within minInterval and maxInterval; the longest
+ * interval wins over all others. Throws `ERR_INVALID_ARGUMENT`.
+ */
+export function recommendInterval(given: TuningCase): Recommendation {
+  const { stall_s, persist_s = 0, slowdown = 0, restart_s = 0, mtbf_s, maxInFlight = 1, maxOverhead, step_s } = given;
+  const { minInterval_s = 0, maxInterval_s = Number.MAX_VALUE } = given;
+  const where = 'recommendInterval';
+  assertPositive(where, { mtbf_s, maxInterval_s, ...(step_s === undefined ? {} : { step_s }) });
+  assertNotNegative(where, { restart_s, minInterval_s });
+  assertCount(where, 'maxInFlight', maxInFlight);
+  if (maxOverhead !== undefined) assertShare(where, 'maxOverhead', maxOverhead);
+  if (minInterval_s > maxInterval_s)
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where}: minInterval_s is longer than maxInterval_s.`);
+  const cost_s = effectiveCost_s({ stall_s, slowdown, persist_s });
+  // A save that costs nothing needs no interval.
+  assertPositive(where, { 'stall_s + slowdown · persist_s': cost_s });
+  const costs = { cost_s, mtbf_s };
+  const exact_s = exactInterval_s(costs);
+  // Where training waits for all of it, the next save cannot come too early.
+  const inFlight = slowdown === 1 ? 0 : inFlightFloor_s({ stall_s, persist_s, maxInFlight });
+  const limits = {
+    inFlight: inFlight === 0 ? null : inFlight,
+    maxOverhead: maxOverhead === undefined ? null : budgetFloor_s({ cost_s, maxOverhead }),
+    minInterval: given.minInterval_s ?? null,
+    maxInterval: given.maxInterval_s ?? null,
+  };
+  const [recommended_s, binding] = bind(exact_s, limits);
+  // What slows training down is part of the cost already.
+  const all = { ...costs, restart_s, persist_s: persist_s * (1 - slowdown) };
+  return {
+    interval: {
+      young_s: youngInterval_s(costs),
+      dalyFirst_s: dalyFirstInterval_s(costs),
+      dalyHigher_s: dalyHigherInterval_s(costs),
+      exact_s,
+      recommended_s,
+    },
+    steps: step_s === undefined ? null : inSteps(recommended_s / step_s, binding),
+    binding,
+    limits,
+    cost_s,
+    expected: {
+      ...expectedAt(recommended_s, all),
+      ...overheadParts(recommended_s, all),
+      lostWork_s: lostPerFailure_s(recommended_s, all),
+    },
+    within1Percent_s: withinShare_s(costs),
+  };
+}
+
+function bind(exact_s: number, { maxInterval, ...floors }: Recommendation['limits']): [interval_s: number, binding: Binding] {
+  let found: [number, Binding] = [exact_s, 'optimum'];
+  for (const [name, floor] of Object.entries(floors) as [Binding, number | null][]) {
+    if (floor !== null && floor > found[0]) found = [floor, name];
+  }
+  return maxInterval !== null && found[0] > maxInterval ? [maxInterval, 'maxInterval'] : found;
+}
+
+/** Rounded so that it keeps to the limit that has decided; at least one. */
+function inSteps(steps: number, binding: Binding): number {
+  const round = binding === 'optimum' ? Math.round : binding === 'maxInterval' ? Math.floor : Math.ceil;
+  // A quotient that should be whole may be off by rounding.
+  return Math.max(1, Math.abs(steps - Math.round(steps)) < 1e-9 * steps ? Math.round(steps) : round(steps));
+}
