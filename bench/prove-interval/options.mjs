@@ -45,7 +45,7 @@ Examples
 const PRIOR_IN_MTBF = 86_400 / ((54 * 86_400) / 419);
 
 /** With this seed the first of three lives is the longest: there are checkpoints to go on from. */
-const SMOKE = { minutes: 0.2, mtbf: 4, factors: [1], state: 8 * 2 ** 20, seed: 30 };
+const SMOKE = { minutes: 0.25, mtbf: 5, factors: [1], state: 8 * 2 ** 20, seed: 30 };
 
 /** The settings; `undefined` after --help. */
 export function readSettings() {

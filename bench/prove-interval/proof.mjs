@@ -19,12 +19,14 @@ const LENGTHS = { full: { steady_s: 8, saves_s: 12, again_s: 6 }, smoke: { stead
 /** How often to save in those that measure saves. */
 const SAVE_EVERY_S = 1;
 const FILE = 'results.json';
+/** Beside the checkpoints, and gone with them. */
+const LOSSES_FILE = 'losses.json';
 
 /** Ended by Ctrl-C. */
 export class Interrupted extends Error {}
 
 export class Proof {
-  /** Steps and losses that were said, of this process' lives. */
+  /** Steps and losses that were said. */
   #losses = new Map();
   #cores = pinnableCores();
   #stopped = false;
@@ -49,7 +51,11 @@ export class Proof {
   /** Goes on with what `out` holds. */
   static resume({ out, dir, progress }) {
     const results = JSON.parse(readFileSync(path.join(out, FILE), 'utf8'));
-    return new Proof({ out, work: path.resolve(dir ?? path.join(out, 'work')), progress, results: { ...results, state: 'running' } });
+    const work = path.resolve(dir ?? path.join(out, 'work'));
+    const proof = new Proof({ out, work, progress, results: { ...results, state: 'running' } });
+    const losses = path.join(work, LOSSES_FILE);
+    if (existsSync(losses)) proof.#losses = new Map(JSON.parse(readFileSync(losses, 'utf8')));
+    return proof;
   }
 
   static exists(out) {
@@ -83,9 +89,8 @@ export class Proof {
   /** Writes what was measured so far, before anything is made of it. */
   save(state = this.results.state) {
     this.results.state = state;
-    const file = path.join(this.out, FILE);
-    writeFileSync(`${file}.tmp`, `${JSON.stringify(this.results, null, 1)}\n`);
-    renameSync(`${file}.tmp`, file);
+    if (existsSync(this.work)) replace(path.join(this.work, LOSSES_FILE), JSON.stringify([...this.#losses]));
+    replace(path.join(this.out, FILE), `${JSON.stringify(this.results, null, 1)}\n`);
   }
 
   /** Adds what the lives so far say. */
@@ -202,6 +207,12 @@ export class Proof {
   get #lengths() {
     return LENGTHS[this.results.settings.smoke ? 'smoke' : 'full'];
   }
+}
+
+/** There is always a whole one. */
+function replace(file, text) {
+  writeFileSync(`${file}.tmp`, text);
+  renameSync(`${file}.tmp`, file);
 }
 
 /** Of the newest good checkpoint. */

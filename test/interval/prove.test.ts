@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Analysis, ProofResults } from '../../bench/prove-interval/analysis.mjs';
+import { realisedFraction } from '../../bench/prove-interval/fraction.mjs';
 import { type Ended, ended } from '../helpers/child.js';
 import { freshDirectory } from '../helpers/directory.js';
 
@@ -45,14 +46,18 @@ describe('the proof', () => {
       });
       const interrupted = await ended(child);
       expect(interrupted.code, interrupted.stderr).toBe(130);
-      expect(readResults(out)).toMatchObject({ state: 'interrupted', turnsDone: 1 });
+      const before = readResults(out);
+      expect(before).toMatchObject({ state: 'interrupted', turnsDone: 1, lost: [], losses: { different: 0 } });
+      // Both policies have begun with the same steps.
+      expect(before.losses.compared).toBeGreaterThan(0);
       const { code, stdout, stderr } = await run(['--resume', out]);
-      expect(code, stderr).toBe(0);
+      expect(code, stdout + stderr).toBe(0);
       expect(stdout).toMatch(/^ {2}every\.seconds\([\d.]+\) x1 [\s\S]*^ {2}auto [\s\S]*No acknowledged checkpoint was lost\./m);
       const results = readResults(out);
       expect(results).toMatchObject({ state: 'complete', turnsDone: 3, lost: [], losses: { different: 0 } });
+      // What was lost was done again, and came out the same.
+      expect(results.losses.compared).toBeGreaterThan(before.losses.compared);
       checkLives(results);
-      expect(results.losses.compared).toBeGreaterThan(0);
       expect(readFileSync(path.join(out, 'plot.svg'), 'utf8')).toMatch(/^<svg [\s\S]*fixed interval[\s\S]*auto/);
       expect(readFileSync(path.join(out, 'fragment.md'), 'utf8')).toMatch(/npm run prove:interval -- --smoke[\s\S]*\| `auto` \|/);
       expect(existsSync(path.join(out, 'work'))).toBe(false);
@@ -99,10 +104,12 @@ function checkLives({ policies, times, analysis }: Results): void {
     expect(lives.at(-1)?.durableStep).toBeGreaterThan(0);
   }
   expect(analysis?.rows).toHaveLength(2);
-  for (const { realised, predicted, wall_s } of analysis?.rows ?? []) {
+  for (const [i, { realised, low, high, wall_s }] of (analysis?.rows ?? []).entries()) {
+    // How good it is depends on what else this machine does; beside others a step may even take less time than when it was measured.
     expect(realised).toBeGreaterThan(0);
-    expect(realised).toBeLessThanOrEqual(1);
-    expect(predicted ?? 1).toBeGreaterThan(0);
-    expect(wall_s).toBeGreaterThanOrEqual(12);
+    expect(realised).toBe(realisedFraction(policies[i]?.lives ?? [], analysis?.step_s as number));
+    expect(low).toBeLessThanOrEqual(realised);
+    expect(high).toBeGreaterThanOrEqual(realised);
+    expect(wall_s).toBeGreaterThanOrEqual(15);
   }
 }
