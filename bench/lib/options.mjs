@@ -68,7 +68,8 @@ function parse(options) {
   }
 }
 
-function refuse(why) {
+/** One line on stderr, and the end of the process with 2. */
+export function refuse(why) {
   console.error(`${why}. --help shows what there is.`);
   process.exit(2);
 }

@@ -63,7 +63,7 @@ export async function plotOf({ analysis, settings }) {
           shape: {
             field: 'series',
             type: 'nominal',
-            scale: { domain: scale.domain, range: ['circle', 'circle', 'diamond'] },
+            scale: { domain: scale.domain, range: ['stroke', 'circle', 'diamond'] },
           },
         },
       },
