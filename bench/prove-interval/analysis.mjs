@@ -63,7 +63,7 @@ function curveOf(rows, model) {
   const intervals = rows.flatMap(({ interval_s }) => (interval_s === null ? [] : [interval_s]));
   if (intervals.length === 0) return [];
   const [from_s, to_s] = [Math.min(...intervals) / 1.5, Math.max(...intervals) * 1.5];
-  return expectedCurve(model, { points: 97, from_s, to_s }).map(({ interval_s }) => ({
+  return expectedCurve({ cost_s: model.cost_s, mtbf_s: model.mtbf_s }, { points: 97, from_s, to_s }).map(({ interval_s }) => ({
     interval_s,
     useful: expectedAt(interval_s, model),
   }));

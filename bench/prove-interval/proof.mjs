@@ -77,18 +77,23 @@ export class Proof {
       results.turnsDone = i + 1;
       this.save();
     }
-    results.state = 'complete';
-    this.save();
-    rmSync(this.work, { recursive: true, force: true });
+    this.save('complete');
   }
 
-  /** Writes the results so far, with what they say. */
+  /** Writes what was measured so far, before anything is made of it. */
   save(state = this.results.state) {
     this.results.state = state;
-    if (this.results.calibration !== null) this.results.analysis = analyse(this.results) ?? null;
     const file = path.join(this.out, FILE);
     writeFileSync(`${file}.tmp`, `${JSON.stringify(this.results, null, 1)}\n`);
     renameSync(`${file}.tmp`, file);
+  }
+
+  /** Adds what the lives so far say. */
+  conclude() {
+    const { results } = this;
+    results.analysis = results.calibration === null ? null : (analyse(results) ?? null);
+    this.save();
+    if (results.state === 'complete') rmSync(this.work, { recursive: true, force: true });
   }
 
   /** Measures a step, a restart and a save in all lanes at a time, as lives will be, and chooses the intervals by it. */

@@ -42,6 +42,7 @@ async function main({ out, dir, json, isResumed, settings }) {
     proof.save('interrupted');
     progress(`Interrupted: --resume ${out} goes on. Until then the checkpoints are in ${proof.work}.`);
   }
+  proof.conclude();
   const { results } = proof;
   const plot = await plotOf(results);
   if (plot !== undefined) writeFileSync(path.join(out, 'plot.svg'), plot);
