@@ -1,6 +1,9 @@
 // The results in words: a table for the terminal, and a piece of Markdown for docs/INTERVALS.md.
 import { short } from '../lib/stats.mjs';
 
+/** What the columns are. */
+const LEGEND =
+  'interval: work between two saves, median; lost: steps done and lost, of all time; predicted: by the formula, at that interval; same kills: what its model gives for these very times.';
 const COLUMNS = ['policy', 'interval', 'saves', 'a save', 'lost', 'realised (95 %)', 'predicted', 'same kills'];
 
 /** What is printed at the end. */
@@ -10,7 +13,7 @@ export function printed(results) {
   const cells = [COLUMNS, ...analysis.rows.map(cellsOf)];
   const widths = COLUMNS.map((_, i) => Math.max(...cells.map((row) => row[i].length)));
   const lines = cells.map((row) => `  ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')}`);
-  return ['', summary(results), '', ...lines, '', ...verdict(results)].join('\n');
+  return ['', summary(results), '', ...lines, '', LEGEND, '', ...verdict(results)].join('\n');
 }
 
 /** For the documentation. */
@@ -21,13 +24,14 @@ export function markdown(results) {
   const rows = [
     COLUMNS,
     COLUMNS.map((_, i) => (i === 0 ? '---' : '---:')),
-    ...analysis.rows.map((row) => [`\`${row.name}\``, ...cellsOf(row).slice(1)]),
+    ...analysis.rows.map((row) => cellsOf({ ...row, name: `\`${row.name}\`` })),
   ];
   return `${[
     summary(results),
     `On ${cpu}, ${cores} cores, ${mount}, ${kernel}, Node.js ${node}, with`,
     `\`\`\`sh\n${command(results)}\n\`\`\``,
     rows.map((row) => `| ${row.join(' | ')} |`).join('\n'),
+    `${LEGEND.charAt(0).toUpperCase()}${LEGEND.slice(1)}`,
     verdict(results).join(' '),
   ].join('\n\n')}\n`;
 }
@@ -35,7 +39,7 @@ export function markdown(results) {
 /** The command that gives the like. */
 export function command({ settings }) {
   const { minutes, mtbf, factors, mode, state, verifyWrites, backend, lanes, seed, smoke } = settings;
-  if (smoke) return `npm run prove:interval -- --smoke --lanes ${lanes}`;
+  if (smoke) return `npm run prove:interval -- --smoke --mode ${mode} --backend ${backend} --lanes ${lanes}`;
   const chosen = [
     ...[`--minutes ${minutes}`, `--mtbf ${mtbf}`, `--factors ${factors.join(',')}`, `--mode ${mode}`, `--state ${state / 2 ** 20}MiB`],
     ...[`--verify-writes ${verifyWrites ? 'yes' : 'no'}`, `--backend ${backend}`, `--lanes ${lanes}`, `--seed ${seed}`],
