@@ -107,7 +107,7 @@ function update(document: string, outcomes: readonly Outcome[]): void {
 
 const DOCUMENTS = [
   'README.md',
-  ...['TRAINING', 'TFJS', 'CALLBACKS', 'RESUME', 'CONVERT', 'INTERVALS', 'SIMULATOR'].map((name) => `docs/${name}.md`),
+  ...['TRAINING', 'TFJS', 'CALLBACKS', 'RESUME', 'CONVERT', 'INTERVALS', 'SIMULATOR', 'TUNE'].map((name) => `docs/${name}.md`),
 ];
 
 describe.each(DOCUMENTS)('the examples of %s', (document) => {

@@ -23,6 +23,11 @@ interface Results extends ProofResults {
 
 const SMOKE_MS = 120_000;
 
+/** Lives of a few seconds come nowhere on a machine that does other things, and then there is nothing to check. */
+const IS_TORTURE = process.env['HOLDFAST_TORTURE'] === '1';
+if (!IS_TORTURE)
+  console.warn('The smoke run of prove:interval is left out, as it needs a machine for itself: set HOLDFAST_TORTURE=1 to run it.');
+
 function start(args: readonly string[]) {
   const child = spawn(process.execPath, [PROGRAM, ...args], { cwd: freshDirectory(), stdio: ['ignore', 'pipe', 'pipe'] });
   onTestFinished(() => {
@@ -35,7 +40,7 @@ const run = (args: readonly string[]): Promise<Ended> => ended(start(args));
 const readResults = (out: string): Results => JSON.parse(readFileSync(path.join(out, 'results.json'), 'utf8')) as Results;
 
 describe('the proof', () => {
-  test(
+  test.runIf(IS_TORTURE)(
     'survives Ctrl-C, goes on, and its lives lose nothing that was acknowledged',
     async () => {
       const out = path.join(freshDirectory(), 'out');

@@ -198,8 +198,7 @@ const LIFE = `
   await run(10);
   await manager.save(request());
   if (how === 'loses') await run(5);
-  if (how === 'killed') { await new Promise((resolve) => setTimeout(resolve, 100)); process.kill(process.pid, 'SIGKILL'); }
-  if (how === 'idle') process.kill(process.pid, 'SIGKILL');
+  if (how === 'killed') { await manager.flush(); process.kill(process.pid, 'SIGKILL'); }
   await manager.close();
 `;
 

@@ -54,8 +54,8 @@ describe.skipIf(process.platform !== 'linux').each(ENGINES)('no growth, %s engin
     expect(nativeStats()).toEqual(before.stats);
     expect(nativeStats()).toMatchObject({ pins: 0, writers: 0, readers: 0, stagingBytes: before.stats.stagingBytes });
     expect(spareStagingBytes()).toBeLessThanOrEqual(72 << 20);
-    // A save that comes while the first worker starts, on a busy machine, gets a second one.
-    expect(workersOf(0).length).toBeLessThanOrEqual(before.workers);
+    // On a busy machine a save may come before the worker has said that it is done with the last one, and gets a second one.
+    expect(workersOf(0).length).toBeLessThanOrEqual(before.workers + 1);
     // Node.js opens descriptors of its own now and then, such as for its thread pool.
     expect(processFigures().descriptors).toBeLessThanOrEqual(before.figures.descriptors + 2);
     expect(processFigures().threads).toBeLessThanOrEqual(before.figures.threads + 1);
