@@ -104,6 +104,8 @@ export class RunInterval {
   /** @hidden Training goes on from a checkpoint, unless it has begun already. */
   restored(step: number, seconds: number): void {
     if (this.trained) return;
+    // Loading was no work that a failure could lose.
+    this.working_s = monotonicMs() / 1000;
     const { record } = this.core;
     const before = record.history.lives;
     const restart_s = process.uptime();
