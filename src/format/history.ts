@@ -139,17 +139,22 @@ function firstSteps(events: readonly HistoryEvent[]): ReadonlySet<HistoryEvent> 
   return firsts;
 }
 
+/** Steps of all lives that are not lost: of each from where it went on to where the next one did, of the last as far as it came. */
+export function keptSteps({ lives }: RunHistory): number {
+  const trained = lives.filter((life) => life.trained);
+  return trained.reduce((sum, life, i) => {
+    const from = life.restoredStep ?? 0;
+    const next = trained[i + 1];
+    const until = next === undefined ? (life.lastStep ?? from) : (next.restoredStep ?? from);
+    return sum + Math.max(0, until - from);
+  }, 0);
+}
+
 /**
  * Share of the time of all lives that went into steps which are not lost: what is called effective training time ratio (ETTR) or useful fraction, but
  * for the time between the lives, of which nothing is known. `undefined` where it is not known what a step takes.
  */
-export function usefulShare({ lives, step_s, uptime_s }: RunHistory): number | undefined {
-  const trained = lives.filter((life) => life.trained);
-  if (step_s === undefined || uptime_s <= 0 || trained.length === 0) return undefined;
-  const steps = trained.reduce((sum, life, i) => {
-    const from = life.restoredStep ?? 0;
-    const until = trained[i + 1]?.restoredStep ?? (i + 1 < trained.length ? from : (life.lastStep ?? from));
-    return sum + Math.max(0, until - from);
-  }, 0);
-  return Math.min(1, (steps * step_s) / uptime_s);
+export function usefulShare(history: RunHistory): number | undefined {
+  const { step_s, uptime_s } = history;
+  return step_s === undefined || uptime_s <= 0 ? undefined : Math.min(1, (keptSteps(history) * step_s) / uptime_s);
 }

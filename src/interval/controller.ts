@@ -2,6 +2,7 @@
 import { assertCount, assertNotNegative, assertPositive, assertShare, refuse } from './checks.js';
 import { DEFAULT_PRIOR, FailureEstimate, type FailurePrior, type MtbfEstimate } from './failure-estimate.js';
 import { budgetFloor_s, effectiveCost_s, inFlightFloor_s } from './floors.js';
+import { type Binding, keepWithin } from './limits.js';
 import { middleMean } from './middle.js';
 import { exactInterval_s } from './optimal.js';
 
@@ -30,7 +31,7 @@ export interface ObservedSave {
 }
 
 /** What decided the interval: its cost and the failures alone (`optimum`), a limit, or that nothing was measured yet (`firstSave`). */
-export type IntervalReason = 'optimum' | 'inFlight' | 'maxOverhead' | 'minInterval' | 'maxInterval' | 'firstSave';
+export type IntervalReason = Binding | 'firstSave';
 
 /** What the last saves cost, in seconds. */
 export interface CostEstimate {
@@ -141,19 +142,13 @@ export class IntervalController {
     const { stall_s, persist_s } = cost;
     // A save that takes no time at all is one that the clock could not see.
     const cost_s = Math.max(cost.cost_s, 1e-6);
-    const optimum: Choice = { interval_s: exactInterval_s({ cost_s, mtbf_s: mtbf.mtbf_s }), reason: 'optimum' };
-    const floors: Choice[] = [
-      { interval_s: inFlightFloor_s({ stall_s, persist_s, maxInFlight: options.maxInFlight ?? 1 }), reason: 'inFlight' },
-      {
-        interval_s: options.maxOverhead === undefined ? 0 : budgetFloor_s({ cost_s, maxOverhead: options.maxOverhead }),
-        reason: 'maxOverhead',
-      },
-      { interval_s: minInterval_s, reason: 'minInterval' },
-    ];
-    const raised = floors.reduce((most, floor) => (floor.interval_s > most.interval_s ? floor : most), optimum);
-    // Whatever else is asked for: work must not go on and on without a checkpoint.
-    const { interval_s, reason } =
-      raised.interval_s > maxInterval_s ? ({ interval_s: maxInterval_s, reason: 'maxInterval' } as const) : raised;
+    const { maxOverhead, maxInFlight = 1 } = options;
+    const [interval_s, reason] = keepWithin(exactInterval_s({ cost_s, mtbf_s: mtbf.mtbf_s }), {
+      inFlight: inFlightFloor_s({ stall_s, persist_s, maxInFlight }),
+      maxOverhead: maxOverhead === undefined ? null : budgetFloor_s({ cost_s, maxOverhead }),
+      minInterval: minInterval_s,
+      maxInterval: maxInterval_s,
+    });
     return { interval_s, reason, cost, mtbf, restart_s };
   }
 
@@ -179,11 +174,6 @@ function checkOptions({
   assertCount(where, 'maxInFlight', maxInFlight);
   if (minInterval_s > maxInterval_s)
     throw refuse(where, 'minInterval_s', minInterval_s, `at most maxInterval_s, which is ${maxInterval_s}`);
-}
-
-interface Choice {
-  readonly interval_s: number;
-  readonly reason: IntervalReason;
 }
 
 function estimateCost(costs: readonly ObservedSave[]): CostEstimate {

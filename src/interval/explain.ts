@@ -2,6 +2,7 @@
 import type { IntervalDecision, IntervalReason } from './controller.js';
 import { usefulFraction, withinShare_s } from './expected.js';
 import { formatDuration_s } from './format-duration.js';
+import { lostPerFailure_s } from './losses.js';
 
 /** What is expected with an interval, if estimates are right. */
 export interface ExpectedInterval {
@@ -61,7 +62,7 @@ function expect({ interval_s, cost, mtbf, restart_s = 0 }: IntervalDecision): Ex
   return {
     overheadFraction: ettr > 0 ? 1 / ettr - 1 : Number.MAX_VALUE,
     ettr,
-    lostWork_s: interval_s / 2 + persist_s,
+    lostWork_s: lostPerFailure_s(interval_s, { cost_s, mtbf_s, persist_s }),
     within1Percent_s: withinShare_s({ cost_s, mtbf_s, restart_s, persist_s }),
   };
 }

@@ -3,6 +3,7 @@ import { HoldfastError } from '../errors.js';
 import { assertCount, assertNotNegative, assertPositive, assertShare } from './checks.js';
 import { type CurvePoint, expectedAt, withinShare_s } from './expected.js';
 import { budgetFloor_s, effectiveCost_s, inFlightFloor_s } from './floors.js';
+import { type Binding, type IntervalLimits, keepWithin } from './limits.js';
 import { lostPerFailure_s, type OverheadParts, overheadParts } from './losses.js';
 import { dalyFirstInterval_s, dalyHigherInterval_s, exactInterval_s, youngInterval_s } from './optimal.js';
 
@@ -28,9 +29,6 @@ export interface TuningCase {
   readonly step_s?: number | undefined;
 }
 
-/** What decided a recommendation. */
-export type Binding = 'optimum' | 'inFlight' | 'maxOverhead' | 'minInterval' | 'maxInterval';
-
 /** What every formula says, and what is recommended. Seconds of work between saves. */
 export interface Recommendation {
   readonly interval: {
@@ -44,8 +42,7 @@ export interface Recommendation {
   /** The recommended one in steps; `null` where it is not known what a step takes. */
   readonly steps: number | null;
   readonly binding: Binding;
-  /** What each limit asks for, in seconds; `null` where there is none. */
-  readonly limits: Readonly<Record<Exclude<Binding, 'optimum'>, number | null>>;
+  readonly limits: IntervalLimits;
   /** c + σ·P. */
   readonly cost_s: number;
   /** At the recommended interval. */
@@ -85,7 +82,7 @@ export function recommendInterval(given: TuningCase): Recommendation {
     minInterval: given.minInterval_s ?? null,
     maxInterval: given.maxInterval_s ?? null,
   };
-  const [recommended_s, binding] = bind(exact_s, limits);
+  const [recommended_s, binding] = keepWithin(exact_s, limits);
   // What slows training down is part of the cost already.
   const all = { ...costs, restart_s, persist_s: persist_s * (1 - slowdown) };
   return {
@@ -107,14 +104,6 @@ export function recommendInterval(given: TuningCase): Recommendation {
     },
     within1Percent_s: withinShare_s(costs),
   };
-}
-
-function bind(exact_s: number, { maxInterval, ...floors }: Recommendation['limits']): [interval_s: number, binding: Binding] {
-  let found: [number, Binding] = [exact_s, 'optimum'];
-  for (const [name, floor] of Object.entries(floors) as [Binding, number | null][]) {
-    if (floor !== null && floor > found[0]) found = [floor, name];
-  }
-  return maxInterval !== null && found[0] > maxInterval ? [maxInterval, 'maxInterval'] : found;
 }
 
 /** Rounded so that it keeps to the limit that has decided; at least one. */

@@ -2,7 +2,7 @@
 import type { CostSample } from '../interval/cost-model.js';
 import { formatDuration_s } from '../interval/format-duration.js';
 import { type Html, html } from './html.js';
-import { evenTicks, round, sizeTicks } from './svg-axes.js';
+import { axisTitles, evenTicks, FRAME, horizontalGrid, round, sizeTicks, verticalGrid } from './svg-axes.js';
 
 /** What is drawn. */
 export interface CostPlot {
@@ -13,10 +13,8 @@ export interface CostPlot {
   readonly formatBytes: (bytes: number) => string;
 }
 
-const WIDTH = 880;
+const { width: WIDTH, left: LEFT, right: RIGHT } = FRAME;
 const HEIGHT = 300;
-const LEFT = 108;
-const RIGHT = 32;
 const TOP = 12;
 const BOTTOM = 48;
 
@@ -30,12 +28,11 @@ export function costSvg({ samples, taken, range_s, formatBytes }: CostPlot): Htm
   const at = x(taken.bytes);
   const [low, high] = (range_s ?? [taken.seconds, taken.seconds]).map(y) as [number, number];
   return html`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="What saves cost by their size. The figures are in the table below.">
-${evenTicks(most).map((seconds) => html`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(seconds)}" y2="${y(seconds)}"/><text class="tick" x="${LEFT - 8}" y="${y(seconds) + 4}" text-anchor="end">${formatDuration_s(seconds)}</text>\n`)}
-${sizeTicks(from, to).map((bytes) => html`<line class="grid" x1="${x(bytes)}" x2="${x(bytes)}" y1="${TOP}" y2="${HEIGHT - BOTTOM}"/><text class="tick" x="${x(bytes)}" y="${HEIGHT - BOTTOM + 18}" text-anchor="middle">${formatBytes(bytes)}</text>\n`)}
+${horizontalGrid(evenTicks(most), y, formatDuration_s)}
+${verticalGrid(sizeTicks(from, to), x, [TOP, HEIGHT - BOTTOM], formatBytes)}
 ${samples.map(({ bytes, seconds }) => html`<circle class="sample" cx="${x(bytes)}" cy="${y(seconds)}" r="4"/>\n`)}
 <path class="taken" d="M${at} ${low}V${high}M${at - 7} ${low}h14M${at - 7} ${high}h14"/>
 <path class="taken here" d="M${at} ${y(taken.seconds) - 7}l7 7l-7 7l-7 -7z"/>
-<text class="title" x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}" text-anchor="middle">bytes of a checkpoint (logarithmic)</text>
-<text class="title" transform="translate(16 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">a save costs</text>
+${axisTitles('bytes of a checkpoint (logarithmic)', 'a save costs', [TOP, HEIGHT - BOTTOM])}
 </svg>`;
 }

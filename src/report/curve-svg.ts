@@ -2,7 +2,7 @@
 import type { CurvePoint } from '../interval/expected.js';
 import { formatDuration_s } from '../interval/format-duration.js';
 import { type Html, html } from './html.js';
-import { evenTicks, round, timeTicks } from './svg-axes.js';
+import { axisTitles, evenTicks, FRAME, horizontalGrid, round, timeTicks, verticalGrid } from './svg-axes.js';
 
 /** A vertical line with a name. */
 export interface CurveMark {
@@ -20,9 +20,7 @@ export interface CurvePlot {
   readonly band_s: readonly [low: number, high: number];
 }
 
-const WIDTH = 880;
-const LEFT = 108;
-const RIGHT = 32;
+const { width: WIDTH, left: LEFT, right: RIGHT } = FRAME;
 /** Of one name of a mark. */
 const LABEL_HEIGHT = 17;
 const PLOT_HEIGHT = 360;
@@ -58,13 +56,12 @@ export function curveSvg({ curve, marks, measured, band_s }: CurvePlot): Html {
   const [low, high] = band_s.map(x) as [number, number];
   return html`<svg viewBox="0 0 ${WIDTH} ${bottom + BOTTOM}" role="img" aria-label="Overhead by interval. The figures are in the table below.">
 <rect class="band" x="${low}" y="${top}" width="${round(Math.max(1, high - low))}" height="${PLOT_HEIGHT}"/>
-${evenTicks(most).map((share) => html`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(share)}" y2="${y(share)}"/><text class="tick" x="${LEFT - 8}" y="${y(share) + 4}" text-anchor="end">${percent(share)}</text>\n`)}
-${timeTicks(first.interval_s, last.interval_s).map((seconds) => html`<line class="grid" x1="${x(seconds)}" x2="${x(seconds)}" y1="${top}" y2="${bottom}"/><text class="tick" x="${x(seconds)}" y="${bottom + 18}" text-anchor="middle">${formatDuration_s(seconds)}</text>\n`)}
+${horizontalGrid(evenTicks(most), y, percent)}
+${verticalGrid(timeTicks(first.interval_s, last.interval_s), x, [top, bottom], formatDuration_s)}
 ${groups.map((group, i) => markOf(group, groups.slice(0, i).flatMap(({ names }) => names).length, bottom))}
 ${line('saving', ({ saving }) => saving)}${line('lost', ({ lost }) => lost)}${line('all', ({ overheadFraction }) => overheadFraction)}
 ${measured.filter(isShown).map(({ interval_s, overheadFraction }) => html`<circle class="measured" cx="${x(interval_s)}" cy="${y(overheadFraction)}" r="6"><title>measured: ${percent(overheadFraction)} at ${formatDuration_s(interval_s)}</title></circle>\n`)}
-<text class="title" x="${(LEFT + WIDTH - RIGHT) / 2}" y="${bottom + 40}" text-anchor="middle">work between checkpoints (logarithmic)</text>
-<text class="title" transform="translate(16 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">overhead, of the work’s time</text>
+${axisTitles('work between checkpoints (logarithmic)', 'overhead, of the work’s time', [top, bottom])}
 </svg>`;
 }
 

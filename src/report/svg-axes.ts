@@ -1,4 +1,37 @@
 /** Axes of plots in SVG: where lines stand and what is written beside them. */
+import { type Html, html } from './html.js';
+
+/** Of every plot, in units of its own; what is drawn lies between `left` and `width − right`. */
+export const FRAME = { width: 880, left: 108, right: 32 } as const;
+
+/** Horizontal lines at `ticks`, with what they are on the left. */
+export function horizontalGrid(ticks: readonly number[], y: (tick: number) => number, text: (tick: number) => string): readonly Html[] {
+  const { width, left, right } = FRAME;
+  return ticks.map(
+    (tick) =>
+      html`<line class="grid" x1="${left}" x2="${width - right}" y1="${y(tick)}" y2="${y(tick)}"/><text class="tick" x="${left - 8}" y="${y(tick) + 4}" text-anchor="end">${text(tick)}</text>\n`,
+  );
+}
+
+/** Vertical lines at `ticks` from `top` to `bottom`, with what they are below. */
+export function verticalGrid(
+  ticks: readonly number[],
+  x: (tick: number) => number,
+  [top, bottom]: readonly [top: number, bottom: number],
+  text: (tick: number) => string,
+): readonly Html[] {
+  return ticks.map(
+    (tick) =>
+      html`<line class="grid" x1="${x(tick)}" x2="${x(tick)}" y1="${top}" y2="${bottom}"/><text class="tick" x="${x(tick)}" y="${bottom + 18}" text-anchor="middle">${text(tick)}</text>\n`,
+  );
+}
+
+/** The names of the axes, the horizontal one below the plot. */
+export function axisTitles(horizontal: string, vertical: string, [top, bottom]: readonly [top: number, bottom: number]): Html {
+  const { width, left, right } = FRAME;
+  return html`<text class="title" x="${(left + width - right) / 2}" y="${bottom + 40}" text-anchor="middle">${horizontal}</text>
+<text class="title" transform="translate(16 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${vertical}</text>`;
+}
 
 /** Four or five round steps from 0. */
 export function evenTicks(most: number): number[] {

@@ -9,7 +9,8 @@ import type { Recommendation, TuningCase } from '../interval/recommend.js';
 import { VERSION } from '../version.js';
 import { costSvg } from './cost-svg.js';
 import { curveSvg } from './curve-svg.js';
-import { Html, html } from './html.js';
+import { type Html, html } from './html.js';
+import { renderDocument } from './page.js';
 
 /** What is shown. */
 export interface TunePage {
@@ -75,24 +76,7 @@ export function renderTunePage({ plan, found, curve, formulas, formatBytes }: Tu
     { name: 'recommended', interval_s: interval.recommended_s, kind: 'recommended' as const },
     ...formulas.map(({ short, interval_s }) => ({ name: short, interval_s, kind: 'formula' as const })),
   ];
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>holdfast tune</title>
-<style>${new Html(css)}${new Html(STYLE)}</style>
-</head>
-<body>
-<main>
-<header>
-<h1>holdfast tune</h1>
-<p class="headline">A checkpoint every ${formatDuration_s(interval.recommended_s)} of work: ${percent(expected.overheadFraction)} overhead, ${percent(expected.ettr)} of all time is useful.</p>
-${plan.warnings.map((text) => html`<p class="notice" role="note">${text}</p>\n`)}
-</header>
-<figure class="wide">
+  const main = html`<figure class="wide">
 <figcaption><strong>Overhead by interval</strong> Saving costs less the longer the interval, failures cost more. In the shaded range the run takes at most 1 % longer than with the best interval: ${formatDuration_s(within1Percent_s[0])} to ${formatDuration_s(within1Percent_s[1])}.</figcaption>
 ${isDrawable(curve) ? scrolled(curveSvg({ curve, marks, measured: plan.measured, band_s: within1Percent_s })) : html`<p>Nothing gets done with any interval: there is no curve to draw.</p>`}
 <ul class="legend">
@@ -113,13 +97,15 @@ ${table(['interval', 'work between checkpoints', 'overhead', 'saving', 'lost to 
 <h2 id="input">What it rests on</h2>
 ${table(['quantity', 'value', '95 % interval'], inputRows(plan, found, formatBytes))}
 </section>
-${samplesSection(plan.samples, formatBytes)}
-</main>
-<footer><p>Made by holdfast ${VERSION}.</p></footer>
-</body>
-</html>
-`;
-  return page.text;
+${samplesSection(plan.samples, formatBytes)}`;
+  return renderDocument({
+    title: 'holdfast tune',
+    headline: `A checkpoint every ${formatDuration_s(interval.recommended_s)} of work: ${percent(expected.overheadFraction)} overhead, ${percent(expected.ettr)} of all time is useful.`,
+    notices: plan.warnings,
+    styles: [css, STYLE],
+    main,
+    footer: `Made by holdfast ${VERSION}.`,
+  });
 }
 
 /** Where the window is narrow, a plot is moved, not made so small that nobody can read it. */

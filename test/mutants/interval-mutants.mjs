@@ -9,9 +9,9 @@ const MANAGER = ['test/manager/interval.test.ts'];
 export const INTERVAL = [
   {
     name: 'the longest interval wins over all others',
-    file: 'src/interval/controller.ts',
-    find: 'raised.interval_s > maxInterval_s ?',
-    replace: 'optimum.interval_s > maxInterval_s ?',
+    file: 'src/interval/limits.ts',
+    find: 'maxInterval !== null && found[0] > maxInterval ?',
+    replace: 'maxInterval !== null && optimum_s > maxInterval ?',
     tests: CONTROLLER,
   },
   {

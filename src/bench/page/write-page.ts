@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { toHoldfastError } from '../../engine/system-error.js';
 import { Html, html, inlineJson, inlineScript } from '../../report/html.js';
+import { renderDocument } from '../../report/page.js';
 import { formatBytes } from '../../terminal/format.js';
 import type { LeftOut, Report } from '../report.js';
 import { type ChartSpec, chartsOf } from './charts.js';
@@ -40,26 +41,7 @@ async function loadAssets(): Promise<Assets> {
 /** The whole document. */
 export function renderPage(report: Report, { css, chartLibrary, draw }: Assets): string {
   const charts = chartsOf(report);
-  const title = `holdfast bench ${report.scenario}`;
-  // The policy says to the browser what the page promises: nothing is loaded, nothing is sent.
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${title}</title>
-<style>${new Html(css)}</style>
-</head>
-<body>
-<main>
-<header>
-<h1>${title}</h1>
-<p class="headline">${headlineOf(report)}</p>
-${notices(report)}
-</header>
-<section aria-labelledby="plots">
+  const main = html`<section aria-labelledby="plots">
 <h2 id="plots">Plots</h2>
 <noscript><p>The plots need JavaScript. The figures below do not.</p></noscript>
 <div class="plots">
@@ -79,21 +61,23 @@ ${definitions(report.environment)}
 <section aria-labelledby="settings">
 <h2 id="settings">Settings</h2>
 ${definitions(report.settings)}
-</section>
-</main>
-<footer><p>Made by holdfast ${report.environment.holdfast}. Plots: Chart.js, MIT licence, © Chart.js Contributors.</p></footer>
-<script type="application/json" id="charts">${inlineJson(charts)}</script>
+</section>`;
+  const scripts = html`<script type="application/json" id="charts">${inlineJson(charts)}</script>
 <script>${inlineScript(chartLibrary)}</script>
-<script>${inlineScript(draw)}</script>
-</body>
-</html>
-`;
-  return page.text;
+<script>${inlineScript(draw)}</script>`;
+  return renderDocument({
+    title: `holdfast bench ${report.scenario}`,
+    headline: headlineOf(report),
+    notices: noticesOf(report),
+    styles: [css],
+    main,
+    footer: `Made by holdfast ${report.environment.holdfast}. Plots: Chart.js, MIT licence, © Chart.js Contributors.`,
+    scripts,
+  });
 }
 
-function notices({ partial, warnings = [] }: Report): readonly Html[] {
-  const texts = [...(partial ? ['Interrupted: this is what was measured by then.'] : []), ...warnings];
-  return texts.map((text) => html`<p class="notice" role="note">${text}</p>\n`);
+function noticesOf({ partial, warnings = [] }: Report): readonly string[] {
+  return [...(partial ? ['Interrupted: this is what was measured by then.'] : []), ...warnings];
 }
 
 function figure(chart: ChartSpec, index: number): Html {

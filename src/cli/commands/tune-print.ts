@@ -1,6 +1,7 @@
 /** What `holdfast tune` prints for people. */
 import type { CurvePoint } from '../../interval/expected.js';
-import type { Binding, Recommendation } from '../../interval/recommend.js';
+import type { Binding } from '../../interval/limits.js';
+import type { Recommendation } from '../../interval/recommend.js';
 import { drawCurve } from '../../terminal/curve.js';
 import { formatBytes, formatInteger, plural } from '../../terminal/format.js';
 import { wrap } from '../../terminal/text.js';

@@ -1,5 +1,5 @@
 /** What a run's own history tells `holdfast tune`; where there is none, what the manifests of its checkpoints do. */
-import type { RunHistory } from '../../format/history.js';
+import { keptSteps, type RunHistory } from '../../format/history.js';
 import { estimateMean } from '../../interval/cost-model.js';
 import { FailureEstimate } from '../../interval/failure-estimate.js';
 import { middle } from '../../interval/middle.js';
@@ -103,7 +103,8 @@ function failuresOf(history: RunHistory): Pick<RunEstimates, 'mtbf_s' | 'mtbfRan
   return { mtbf_s, mtbfRange_s: [low_s, high_s], failureWarnings: failures < FEW ? [text] : [] };
 }
 
-function measuredPoints({ saves, lives, step_s, uptime_s }: RunHistory): RunEstimates['measured'] {
+function measuredPoints(history: RunHistory): RunEstimates['measured'] {
+  const { saves, step_s, uptime_s } = history;
   if (step_s === undefined) return [];
   const gaps = saves.flatMap((save, i) => {
     const before = saves[i - 1];
@@ -111,13 +112,7 @@ function measuredPoints({ saves, lives, step_s, uptime_s }: RunHistory): RunEsti
     const work = save.up_s - before.up_s - save.stall_s - (save.slowdown ?? 0) * save.persist_s;
     return work > 0 ? [work] : [];
   });
-  const trained = lives.filter((life) => life.trained);
-  const steps = trained.reduce((sum, life, i) => {
-    const from = life.restoredStep ?? 0;
-    const next = trained[i + 1];
-    const until = next === undefined ? (life.lastStep ?? from) : (next.restoredStep ?? from);
-    return sum + Math.max(0, until - from);
-  }, 0);
+  const steps = keptSteps(history);
   if (gaps.length === 0 || steps === 0) return [];
   return [{ interval_s: estimateMean(gaps).value, overheadFraction: Math.max(0, uptime_s / (steps * step_s) - 1) }];
 }

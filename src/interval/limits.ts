@@ -1,0 +1,16 @@
+/** What keeps an interval from being the optimum: how short and how long it may be. */
+
+/** What decided an interval: the optimum itself, or a limit. */
+export type Binding = 'optimum' | 'inFlight' | 'maxOverhead' | 'minInterval' | 'maxInterval';
+
+/** What each limit asks for, in seconds; `null` where there is none. */
+export type IntervalLimits = Readonly<Record<Exclude<Binding, 'optimum'>, number | null>>;
+
+/** The optimum, raised to the highest floor. The longest interval wins over all of them: work must not go on and on without a checkpoint. */
+export function keepWithin(optimum_s: number, { maxInterval, ...floors }: IntervalLimits): [interval_s: number, binding: Binding] {
+  let found: [number, Binding] = [optimum_s, 'optimum'];
+  for (const [name, floor] of Object.entries(floors) as [Binding, number | null][]) {
+    if (floor !== null && floor > found[0]) found = [floor, name];
+  }
+  return maxInterval !== null && found[0] > maxInterval ? [maxInterval, 'maxInterval'] : found;
+}
