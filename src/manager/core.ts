@@ -87,6 +87,11 @@ export class WriterCore {
     }
   }
 
+  /** Whether others had it open already, so that nothing was done for the one who opened it last. */
+  get isShared(): boolean {
+    return this.users > 1;
+  }
+
   /** The highest sequence that is known to have been committed here. */
   get highestSequence(): number {
     return this.highest;

@@ -72,12 +72,14 @@ export async function repairDirectory(directory: string, options: RepairOptions 
   const before = await planRepair(real, { ...plan, quick: true });
   const lockBroken = mayBreak && (await takeLockAway(real, engine));
   const core = await WriterCore.acquire(real, engine);
+  const wasShared = core.isShared;
   try {
     const { now, done, warnings } = await core.queue.exclusive(async () => {
       const found = await planRepair(real, plan);
       return { now: found, ...(await apply(core, found.actions)) };
     });
-    const actions = [...doneByOpening(before.actions, core, now.actions), ...done].sort((a, b) => ORDER[a.action] - ORDER[b.action]);
+    const opening = wasShared ? [] : doneByOpening(before.actions, core, now.actions);
+    const actions = [...opening, ...done].sort((a, b) => ORDER[a.action] - ORDER[b.action]);
     return { ...about, lockBroken, locked: null, actions, left: now.left, warnings };
   } finally {
     await core.release();
@@ -86,7 +88,7 @@ export async function repairDirectory(directory: string, options: RepairOptions 
 
 const ORDER: Readonly<Record<RepairAction['action'], number>> = { sweep: 0, quarantine: 1, link: 2, registry: 3 };
 
-/** What of the plan from before was done when the directory was opened. A core that is shared with a manager was opened long ago, and sweeps nothing. */
+/** What of the plan from before was done when the directory was opened: by this call, not long ago by a manager that shares the core. */
 function doneByOpening(planned: readonly RepairAction[], { swept }: WriterCore, left: readonly RepairAction[]): RepairAction[] {
   const registryIsLeft = left.some(({ action }) => action === 'registry');
   return planned.filter(

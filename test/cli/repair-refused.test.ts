@@ -10,6 +10,7 @@ import {
   rmSync,
   symlinkSync,
   truncateSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
@@ -239,6 +240,32 @@ describe('what cannot be done', () => {
 });
 
 describe('in the process that has the directory open', () => {
+  test('what a manager of it has done is not told as done by the repair', async () => {
+    const { directory } = await fourCheckpoints();
+    const manager = await CheckpointManager.open(directory, { engine: 'portable' });
+    let go = () => {};
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const data = {
+      byteLength: 4,
+      async *[Symbol.asyncIterator]() {
+        await held;
+        yield new Uint8Array(4);
+      },
+    };
+    const { committed } = await manager.saveAsync({ step: 5000, tensors: { x: { dtype: 'U8', shape: [4], data } } });
+    // As it is between a commit and the writing of the registry: it is not there when the repair looks, and the save in flight writes it.
+    unlinkSync(path.join(directory, 'registry.json'));
+    const repairing = repairDirectory(directory);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    go();
+    await committed;
+    expect((await repairing).actions).toEqual([]);
+    await manager.close();
+    await expectClean(directory);
+  });
+
   test('it waits for the saves in flight, and takes nothing of theirs for a leftover', async () => {
     const { directory, at } = await fourCheckpoints();
     const manager = await CheckpointManager.open(directory, { engine: 'portable' });
