@@ -55,11 +55,13 @@ export async function plotOf({ analysis, settings }) {
       },
       {
         data: { values: points },
-        mark: { type: 'point', filled: true, size: 90, opacity: 1 },
+        mark: { type: 'point', filled: true, opacity: 1 },
         encoding: {
           x,
           y: y('realised'),
           color,
+          // A diamond looks smaller than a circle of its size, and has an error bar in each direction to be seen on.
+          size: { condition: { test: `datum.series === '${NAMES.auto}'`, value: 220 }, value: 90 },
           shape: {
             field: 'series',
             type: 'nominal',

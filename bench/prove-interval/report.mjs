@@ -1,4 +1,5 @@
 // The results in words: a table for the terminal, and a piece of Markdown for docs/INTERVALS.md.
+import { describeMachine } from '../lib/program.mjs';
 import { short } from '../lib/stats.mjs';
 
 /** What the columns are. */
@@ -20,7 +21,6 @@ export function printed(results) {
 export function markdown(results) {
   const { analysis, environment } = results;
   if (!analysis) return 'There are too few lives yet to say anything.\n';
-  const { cpu, cores, mount, kernel, node } = environment;
   const rows = [
     COLUMNS,
     COLUMNS.map((_, i) => (i === 0 ? '---' : '---:')),
@@ -28,7 +28,7 @@ export function markdown(results) {
   ];
   return `${[
     summary(results),
-    `On ${cpu}, ${cores} cores, ${mount}, ${kernel}, Node.js ${node}, with`,
+    `The figures were measured ${describeMachine(environment)}, with`,
     `\`\`\`sh\n${command(results)}\n\`\`\``,
     rows.map((row) => `| ${row.join(' | ')} |`).join('\n'),
     `${LEGEND.charAt(0).toUpperCase()}${LEGEND.slice(1)}`,
