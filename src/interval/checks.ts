@@ -7,13 +7,6 @@ export function assertObject<T>(where: string, given: T): T {
   throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where} takes its numbers by name, in an object, not ${describe(given)}.`);
 }
 
-/** Throws `ERR_INVALID_ARGUMENT` for a name that is not in `known`: what is optional and misspelled would go unnoticed. */
-export function assertNames(where: string, given: object, known: readonly string[]): void {
-  const unknown = Object.keys(given).filter((name) => !known.includes(name));
-  if (unknown.length === 0) return;
-  throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where} does not take ${unknown.join(', ')}: it takes ${known.join(', ')}.`);
-}
-
 /** Throws `ERR_INVALID_ARGUMENT` unless each is a finite number above 0. */
 export function assertPositive(where: string, values: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(values)) {

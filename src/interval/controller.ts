@@ -1,4 +1,5 @@
 /** Chooses the checkpoint interval while a run goes on, from what its saves, restores and failures have shown. Pure: it is told everything. */
+import { assertKnown } from '../known-options.js';
 import { assertCount, assertNotNegative, assertPositive, assertShare, refuse } from './checks.js';
 import { DEFAULT_PRIOR, FailureEstimate, type FailurePrior, type MtbfEstimate } from './failure-estimate.js';
 import { budgetFloor_s, effectiveCost_s, inFlightFloor_s } from './floors.js';
@@ -60,6 +61,15 @@ export interface IntervalDecision {
   readonly restart_s: number | undefined;
 }
 
+const KEYS = [
+  'mtbf_s',
+  'prior',
+  'maxOverhead',
+  'minInterval_s',
+  'maxInterval_s',
+  'maxInFlight',
+] as const satisfies readonly (keyof ControllerOptions)[];
+
 /** Before anything is known of a save's cost, the first is made after so long: to measure it, and to have one. */
 const FIRST_SAVE_S = 10;
 export const DEFAULT_MAX_INTERVAL_S = 12 * 3600;
@@ -75,8 +85,9 @@ export class IntervalController {
   private readonly restarts: number[] = [];
   private current: IntervalDecision;
 
-  /** Throws `ERR_INVALID_ARGUMENT` for an option that is no number of its kind, as the methods do, which then leave everything as it was. */
+  /** Throws `ERR_INVALID_ARGUMENT` for an option that is no number of its kind, as the methods do, which then leave everything as it was, and `ERR_UNKNOWN_OPTION`. */
   constructor(private readonly options: ControllerOptions = {}) {
+    assertKnown('IntervalController', options, KEYS);
     checkOptions(options);
     this.failures = new FailureEstimate(options.prior ?? DEFAULT_PRIOR);
     this.current = this.decide();
@@ -85,6 +96,11 @@ export class IntervalController {
   /** The interval in force. */
   get interval_s(): number {
     return this.current.interval_s;
+  }
+
+  /** What decided it. */
+  get reason(): IntervalReason {
+    return this.current.reason;
   }
 
   /** What it rests on, as of now. */

@@ -1,5 +1,6 @@
 /** What an interval is expected to cost. Overhead is wall/work − 1, useful fraction (ETTR) is work/wall. */
-import { assertCount, assertNames, assertNotNegative, assertObject, assertPositive, assertShare, finite, refuse } from './checks.js';
+import { assertKnown } from '../known-options.js';
+import { assertCount, assertNotNegative, assertObject, assertPositive, assertShare, finite, refuse } from './checks.js';
 import { exactInterval_s } from './optimal.js';
 
 /** What {@link wallPerWork} takes, in seconds. */
@@ -71,7 +72,7 @@ export interface CostsOfRun {
 }
 
 function checkCosts(where: string, costs: CostsOfRun): Required<{ [Name in keyof CostsOfRun]: number }> {
-  assertNames(where, assertObject(where, costs), ['cost_s', 'mtbf_s', 'restart_s', 'persist_s']);
+  assertKnown(where, assertObject(where, costs), ['cost_s', 'mtbf_s', 'restart_s', 'persist_s']);
   const { cost_s, mtbf_s, restart_s = 0, persist_s = 0 } = costs;
   assertPositive(where, { cost_s, mtbf_s });
   assertNotNegative(where, { restart_s, persist_s });
@@ -180,7 +181,7 @@ const MOST_POINTS = 100_000;
 export function expectedCurve(costs: CostsOfRun, range: CurveRange = {}): CurvePoint[] {
   const where = 'expectedCurve';
   const { cost_s, mtbf_s } = checkCosts(where, costs);
-  assertNames(where, assertObject(where, range), ['points', 'from_s', 'to_s']);
+  assertKnown(where, assertObject(where, range), ['points', 'from_s', 'to_s']);
   const best_s = exactInterval_s({ cost_s, mtbf_s });
   const { points = 65, from_s = Math.max(Number.MIN_VALUE, best_s / 16), to_s = finite(best_s * 16) } = range;
   assertCount(where, 'points', points);

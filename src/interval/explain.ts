@@ -2,6 +2,8 @@
 import type { IntervalDecision, IntervalReason } from './controller.js';
 import { usefulFraction, withinShare_s } from './expected.js';
 import { formatDuration_s } from './format-duration.js';
+import { formatShare } from './format-share.js';
+import { inSteps } from './limits.js';
 import { lostPerFailure_s } from './losses.js';
 
 /** What is expected with an interval, if estimates are right. */
@@ -18,7 +20,7 @@ export interface ExpectedInterval {
 
 /** Why an interval is what it is. */
 export interface IntervalExplanation extends IntervalDecision {
-  /** About as many steps; `undefined` before it is known what a step takes. */
+  /** As many steps, about; `undefined` before it is known what a step takes. */
   readonly steps: number | undefined;
   /** `undefined` before the first save. */
   readonly expected: ExpectedInterval | undefined;
@@ -40,14 +42,14 @@ export interface IntervalSurroundings {
 export function explainInterval(decision: IntervalDecision, surroundings: IntervalSurroundings): IntervalExplanation {
   const { step_s, realisedEttr } = surroundings;
   const expected = expect(decision);
-  const steps = step_s === undefined || step_s <= 0 ? undefined : Math.max(1, Math.round(decision.interval_s / step_s));
+  const steps = step_s === undefined || step_s <= 0 ? undefined : inSteps(decision.interval_s, step_s, decision.reason);
   const sentences = [
     sayInterval(decision, steps),
     sayReason(decision.reason),
     sayCost(decision),
     sayFailures(decision, surroundings.isMtbfGiven),
     sayExpected(decision, expected),
-    realisedEttr === undefined ? undefined : `So far ${percent(realisedEttr)} of the time went into steps that are not lost.`,
+    realisedEttr === undefined ? undefined : `So far ${formatShare(realisedEttr)} of the time went into steps that are not lost.`,
   ];
   return { ...decision, steps, expected, realisedEttr, text: sentences.filter((sentence) => sentence !== undefined).join(' ') };
 }
@@ -63,7 +65,7 @@ function expect({ interval_s, cost, mtbf, restart_s = 0 }: IntervalDecision): Ex
     overheadFraction: ettr > 0 ? 1 / ettr - 1 : Number.MAX_VALUE,
     ettr,
     lostWork_s: lostPerFailure_s(interval_s, { cost_s, mtbf_s, persist_s }),
-    within1Percent_s: withinShare_s({ cost_s, mtbf_s, restart_s, persist_s }),
+    within1Percent_s: withinShare_s({ cost_s, mtbf_s }),
   };
 }
 
@@ -89,7 +91,7 @@ function sayCost({ cost }: IntervalDecision): string | undefined {
   if (cost === undefined) return undefined;
   const { saves, cost_s, low_s, high_s, stall_s, persist_s, slowdown } = cost;
   const range = saves === 1 ? 'one save was measured' : `the last ${saves}: ${formatDuration_s(low_s)} to ${formatDuration_s(high_s)}`;
-  return `A save costs ${formatDuration_s(cost_s)} (${range}): it blocks for ${formatDuration_s(stall_s)}, and slows training down by ${percent(slowdown)} for ${formatDuration_s(persist_s)} until it is durable.`;
+  return `A save costs ${formatDuration_s(cost_s)} (${range}): it blocks for ${formatDuration_s(stall_s)}, and slows training down by ${formatShare(slowdown)} for ${formatDuration_s(persist_s)} until it is durable.`;
 }
 
 function sayFailures({ mtbf, restart_s }: IntervalDecision, isGiven: boolean): string {
@@ -105,12 +107,5 @@ function sayFailures({ mtbf, restart_s }: IntervalDecision, isGiven: boolean): s
 function sayExpected({ interval_s, cost }: IntervalDecision, expected: ExpectedInterval | undefined): string | undefined {
   if (cost === undefined || expected === undefined) return undefined;
   const [low, high] = expected.within1Percent_s;
-  return `Expected: saving takes ${percent(cost.cost_s / interval_s)} of the work's time, ${percent(expected.ettr)} of all time is useful, and a failure loses ${formatDuration_s(expected.lostWork_s)} of work on average; from ${formatDuration_s(low)} to ${formatDuration_s(high)} the run takes at most 1 % longer than with the best.`;
-}
-
-/** Two digits, or as many as tell it from 0 and from all. */
-function percent(share: number): string {
-  const value = share * 100;
-  if (value === 0 || value >= 99.95) return `${value.toFixed(value === 0 ? 0 : 2)} %`;
-  return `${value >= 10 ? value.toFixed(1) : Number(value.toPrecision(2))} %`;
+  return `Expected: saving takes ${formatShare(cost.cost_s / interval_s)} of the work's time, ${formatShare(expected.ettr)} of all time is useful, and a failure loses ${formatDuration_s(expected.lostWork_s)} of work on average; from ${formatDuration_s(low)} to ${formatDuration_s(high)} the run takes at most 1 % longer than with the best.`;
 }

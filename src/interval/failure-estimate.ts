@@ -1,4 +1,5 @@
 /** How often a run fails, estimated from what is believed beforehand and from what it has lived through. */
+import { assertKnown } from '../known-options.js';
 import { assertNotNegative, assertPositive, refuse } from './checks.js';
 import { gammaQuantile } from './gamma.js';
 
@@ -38,11 +39,12 @@ export class FailureEstimate {
   private failures = 0;
   private uptime_s = 0;
 
-  /** Throws `ERR_INVALID_ARGUMENT` for a prior that is no number of its kind, and a memory of less than one failure. */
+  /** Throws `ERR_INVALID_ARGUMENT` for a prior that is no number of its kind, and a memory of less than one failure; `ERR_UNKNOWN_OPTION`. */
   constructor(
     prior: FailurePrior = DEFAULT_PRIOR,
     private readonly memory = 20,
   ) {
+    assertKnown('FailureEstimate', prior, ['mtbf_s', 'weight']);
     assertPositive('FailureEstimate', { mtbf_s: prior.mtbf_s, weight: prior.weight });
     if (!(Number.isFinite(memory) && memory >= 1)) throw refuse('FailureEstimate', 'memory', memory, 'a number of failures of at least 1');
     this.shape = prior.weight;

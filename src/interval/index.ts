@@ -43,6 +43,7 @@ export {
   type SavesInFlight,
 } from './floors.js';
 export { formatDuration_s } from './format-duration.js';
+export { formatShare } from './format-share.js';
 export type { Binding, IntervalLimits } from './limits.js';
 export { lostPerFailure_s, type OverheadParts, overheadParts } from './losses.js';
 export {

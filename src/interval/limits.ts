@@ -14,3 +14,13 @@ export function keepWithin(optimum_s: number, { maxInterval, ...floors }: Interv
   }
   return maxInterval !== null && found[0] > maxInterval ? [maxInterval, 'maxInterval'] : found;
 }
+
+/** An interval in steps of `step_s` seconds: the nearest number, or the nearest that keeps to the limit which has decided. At least 1. */
+export function inSteps(interval_s: number, step_s: number, binding: Binding | 'firstSave'): number {
+  const steps = interval_s / step_s;
+  const nearest = Math.round(steps);
+  // A quotient that should be whole may be off by rounding.
+  const isWhole = Math.abs(steps - nearest) < 1e-9 * steps;
+  const round = isWhole || binding === 'optimum' ? Math.round : binding === 'maxInterval' ? Math.floor : Math.ceil;
+  return Math.max(1, round(steps));
+}

@@ -1,9 +1,10 @@
 /** Recommends an interval for what is known of saves and failures, and says what it rests on. */
 import { HoldfastError } from '../errors.js';
-import { assertCount, assertNotNegative, assertPositive, assertShare } from './checks.js';
+import { assertKnown } from '../known-options.js';
+import { assertCount, assertNotNegative, assertObject, assertPositive, assertShare } from './checks.js';
 import { type CurvePoint, expectedAt, withinShare_s } from './expected.js';
 import { budgetFloor_s, effectiveCost_s, inFlightFloor_s } from './floors.js';
-import { type Binding, type IntervalLimits, keepWithin } from './limits.js';
+import { type Binding, type IntervalLimits, inSteps, keepWithin } from './limits.js';
 import { lostPerFailure_s, type OverheadParts, overheadParts } from './losses.js';
 import { dalyFirstInterval_s, dalyHigherInterval_s, exactInterval_s, youngInterval_s } from './optimal.js';
 
@@ -55,14 +56,28 @@ export interface Recommendation {
   readonly within1Percent_s: readonly [low: number, high: number];
 }
 
+const KEYS = [
+  'stall_s',
+  'persist_s',
+  'slowdown',
+  'restart_s',
+  'mtbf_s',
+  'maxInFlight',
+  'maxOverhead',
+  'minInterval_s',
+  'maxInterval_s',
+  'step_s',
+] as const satisfies readonly (keyof TuningCase)[];
+
 /**
  * The exact interval (Poisson failures) for c + σ·P, no shorter than P/N − c and than maxOverhead allows, within minInterval and maxInterval; the longest
- * interval wins over all others. Throws `ERR_INVALID_ARGUMENT`.
+ * interval wins over all others. Throws `ERR_INVALID_ARGUMENT` and `ERR_UNKNOWN_OPTION`.
  */
 export function recommendInterval(given: TuningCase): Recommendation {
+  const where = 'recommendInterval';
+  assertKnown(where, assertObject(where, given), KEYS);
   const { stall_s, persist_s = 0, slowdown = 0, restart_s = 0, mtbf_s, maxInFlight = 1, maxOverhead, step_s } = given;
   const { minInterval_s = 0, maxInterval_s = Number.MAX_VALUE } = given;
-  const where = 'recommendInterval';
   assertPositive(where, { mtbf_s, maxInterval_s, ...(step_s === undefined ? {} : { step_s }) });
   assertNotNegative(where, { restart_s, minInterval_s });
   assertCount(where, 'maxInFlight', maxInFlight);
@@ -93,7 +108,7 @@ export function recommendInterval(given: TuningCase): Recommendation {
       exact_s,
       recommended_s,
     },
-    steps: step_s === undefined ? null : inSteps(recommended_s / step_s, binding),
+    steps: step_s === undefined ? null : inSteps(recommended_s, step_s, binding),
     binding,
     limits,
     cost_s,
@@ -104,11 +119,4 @@ export function recommendInterval(given: TuningCase): Recommendation {
     },
     within1Percent_s: withinShare_s(costs),
   };
-}
-
-/** Rounded so that it keeps to the limit that has decided; at least one. */
-function inSteps(steps: number, binding: Binding): number {
-  const round = binding === 'optimum' ? Math.round : binding === 'maxInterval' ? Math.floor : Math.ceil;
-  // A quotient that should be whole may be off by rounding.
-  return Math.max(1, Math.abs(steps - Math.round(steps)) < 1e-9 * steps ? Math.round(steps) : round(steps));
 }

@@ -14,7 +14,8 @@ import type { Dtype } from '../format/dtype.js';
 import type { TensorRole } from '../format/layout.js';
 import type { Manifest, ManifestFile, ManifestTensor } from '../format/manifest.js';
 import type { TensorEntry } from '../format/safetensors.js';
-import { assertKnown, assertSignalAndListener, oneOf } from './options.js';
+import { assertKnown } from '../known-options.js';
+import { assertSignalAndListener, oneOf } from './options.js';
 
 /** A tensor of an open checkpoint. */
 export interface StoredTensor {

@@ -12,7 +12,8 @@ import { toHoldfastError } from '../engine/system-error.js';
 import { HoldfastError } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
 import { stat } from '../fs.js';
-import { assertKnown, assertPath, type CallOptions, checkCallOptions, oneOf } from './options.js';
+import { assertKnown } from '../known-options.js';
+import { assertPath, type CallOptions, checkCallOptions, oneOf } from './options.js';
 
 /** A listed checkpoint. */
 export interface ListedCheckpoint extends CheckpointInfo {

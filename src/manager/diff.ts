@@ -5,11 +5,12 @@ import { selectEngine } from '../engine/select.js';
 import { throwIfAborted } from '../engine/system-error.js';
 import type { ValueDifference } from '../format/compare-values.js';
 import { compareUtf8 } from '../format/names.js';
+import { assertKnown } from '../known-options.js';
 import { compareMetadata, isSame } from './diff-metadata.js';
 import type { ChangedTensor, DiffReport, DiffSide, DiffTensor, LoneTensor, TensorsDiff } from './diff-report.js';
 import { openSide, type Side, type SideTensor } from './diff-side.js';
 import { comparePairs, type TensorPair } from './diff-values.js';
-import { assertKnown, assertPath, type CallOptions, checkCallOptions, oneOf } from './options.js';
+import { assertPath, type CallOptions, checkCallOptions, oneOf } from './options.js';
 
 /** Options of {@link diffPaths}. */
 export interface DiffOptions extends CallOptions {

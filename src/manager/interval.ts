@@ -87,7 +87,8 @@ export class RunInterval {
 
   /** @hidden For a trigger. */
   get facts(): IntervalFacts {
-    return { interval_s: this.interval_s, worked_s: monotonicMs() / 1000 - this.working_s, step_s: this.meter.step_s };
+    const { interval_s, reason } = this.controller;
+    return { interval_s, reason, worked_s: monotonicMs() / 1000 - this.working_s, step_s: this.meter.step_s };
   }
 
   /** @hidden A save was accepted. */

@@ -13,6 +13,7 @@ import { HoldfastError } from '../errors.js';
 import { LayoutCache } from '../format/layout-cache.js';
 import type { Contents } from '../format/manifest.js';
 import type { Json } from '../format/state.js';
+import { assertKnown } from '../known-options.js';
 import { checkRules } from '../policy/keep.js';
 import { startWorkers } from '../saver/pool.js';
 import { monotonicMs } from '../system.js';
@@ -24,7 +25,6 @@ import type { ManagerIntegrations } from './integrations.js';
 import type { RunInterval } from './interval.js';
 import { openInterval } from './open-interval.js';
 import {
-  assertKnown,
   assertPath,
   assertSignalAndListener,
   type CallOptions,

@@ -8,8 +8,8 @@ import type { Contents } from '../format/manifest.js';
 import { DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES } from '../format/manifest.js';
 import { isWellFormed } from '../format/names.js';
 import { type NameTemplate, parseNameTemplate } from '../format/template.js';
+import { assertKnown } from '../known-options.js';
 import type { MetricMode, Monitor } from '../policy/best.js';
-import { assertKnown } from '../policy/checks.js';
 import { checkRules, keep } from '../policy/keep.js';
 import type { RetentionRule } from '../policy/retention.js';
 import { checkMonitor, checkTriggers, type Trigger } from '../policy/trigger.js';
@@ -250,4 +250,4 @@ export function assertSignalAndListener({ signal, onProgress }: CallOptions): vo
 }
 
 /** The names of the options of `CheckpointManager.open`, for calls that pass them on. */
-export { assertKnown, KEYS as OPEN_OPTION_NAMES };
+export { KEYS as OPEN_OPTION_NAMES };

@@ -2,9 +2,10 @@
 import { constants } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 import { HoldfastError } from '../errors.js';
+import { assertKnown } from '../known-options.js';
 import { decidePreemption, type PreemptionDecision } from '../policy/preemption.js';
 import { harmlessly, textOf } from '../saver/harmlessly.js';
-import { assertKnown, count } from './options.js';
+import { count } from './options.js';
 import type { Saver } from './saver.js';
 
 /** Options of `manager.onPreemption`. */

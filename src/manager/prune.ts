@@ -6,13 +6,14 @@ import { scanDirectory } from '../catalog/scan.js';
 import { summarize, toPolicyEntry } from '../catalog/summary.js';
 import { selectEngine } from '../engine/select.js';
 import { throwIfAborted } from '../engine/system-error.js';
+import { assertKnown } from '../known-options.js';
 import type { Monitor } from '../policy/best.js';
 import { checkRules } from '../policy/keep.js';
 import { decideRetention, type RetentionDecision, type RetentionRule } from '../policy/retention.js';
 import { now } from '../system.js';
 import { assertNoCheckpoint } from './assert-directory.js';
 import { prepareDirectory, WriterCore } from './core.js';
-import { assertKnown, assertPath, assertSignalAndListener, oneOf } from './options.js';
+import { assertPath, assertSignalAndListener, oneOf } from './options.js';
 
 /** A checkpoint in a plan. */
 export interface PrunedCheckpoint {

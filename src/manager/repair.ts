@@ -11,9 +11,10 @@ import { toHoldfastError } from '../engine/system-error.js';
 import { isHoldfastError } from '../errors.js';
 import { QUARANTINE_NAME } from '../format/names.js';
 import { rename } from '../fs.js';
+import { assertKnown } from '../known-options.js';
 import { makeDirectories, syncDirectory } from '../storage/local.js';
 import { prepareDirectory, WriterCore } from './core.js';
-import { assertKnown, assertPath, type CallOptions, checkCallOptions, oneOf } from './options.js';
+import { assertPath, type CallOptions, checkCallOptions, oneOf } from './options.js';
 import { type LeftAlone, planRepair, type RepairAction, type RepairPlanOptions } from './repair-plan.js';
 
 /** Options of {@link repairDirectory}. */

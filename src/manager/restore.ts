@@ -8,8 +8,9 @@ import { HoldfastError, type SkippedCheckpoint } from '../errors.js';
 import type { Manifest } from '../format/manifest.js';
 import type { TensorMatch } from '../format/match-tensors.js';
 import type { Json, RunState, StateDocument } from '../format/state.js';
+import { assertKnown } from '../known-options.js';
 import { type Expectation, type ExpectedTensors, matchCheckpoint, toExpectation } from './expectation.js';
-import { assertKnown, type CallOptions, checkCallOptions, oneOf } from './options.js';
+import { type CallOptions, checkCallOptions, oneOf } from './options.js';
 import { type RestoreTarget, type TargetContext, type WantedContents, withTarget } from './target.js';
 
 /** A restored checkpoint. `State` is what the caller saved as `state`; it is taken at his word. */

@@ -9,9 +9,10 @@ import { type Contents, type FileRole, MAX_ATTACHMENT_BYTES } from '../format/ma
 import { isFileName, isWellFormed } from '../format/names.js';
 import type { Json } from '../format/state.js';
 import type { NameValues } from '../format/template.js';
+import { assertKnown } from '../known-options.js';
 import type { Sources, TensorInputs } from '../snapshot/source.js';
 import { toSources } from '../snapshot/to-sources.js';
-import { assertKnown, assertSignalAndListener, count, oneOf, WHEN_BUSY, type WhenBusy } from './options.js';
+import { assertSignalAndListener, count, oneOf, WHEN_BUSY, type WhenBusy } from './options.js';
 
 /** A small file of the caller's own inside the checkpoint, checksummed like the rest. */
 export interface Attachment {

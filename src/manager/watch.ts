@@ -5,7 +5,8 @@ import type { RecordCache } from '../catalog/record-cache.js';
 import { readRecords } from '../catalog/registry.js';
 import { scanDirectory } from '../catalog/scan.js';
 import { abortError, throwIfAborted } from '../engine/system-error.js';
-import { assertKnown, assertSignalAndListener, count } from './options.js';
+import { assertKnown } from '../known-options.js';
+import { assertSignalAndListener, count } from './options.js';
 
 /** Options of `watch`. */
 export interface WatchOptions {

@@ -2,7 +2,8 @@
 import { HoldfastError } from '../errors.js';
 import { type ControllerOptions, DEFAULT_MAX_INTERVAL_S } from '../interval/controller.js';
 import { DEFAULT_PRIOR } from '../interval/failure-estimate.js';
-import { assertKnown } from './checks.js';
+import { inSteps } from '../interval/limits.js';
+import { assertKnown } from '../known-options.js';
 import { type Duration, formatDuration, toMilliseconds } from './duration.js';
 import type { IntervalNeeds, Trigger, TriggerFacts } from './trigger.js';
 
@@ -46,15 +47,18 @@ export function auto(options: AutoOptions = {}): Trigger {
 
 function dueBy({ interval, step, previousSave }: TriggerFacts, { unit, controller }: IntervalNeeds): string | undefined {
   if (interval === undefined) return undefined;
-  const { interval_s, worked_s, step_s } = interval;
+  const { interval_s, reason, worked_s, step_s = 0 } = interval;
   const { maxInterval_s = DEFAULT_MAX_INTERVAL_S } = controller;
-  if (unit === 'steps' && step_s !== undefined && step_s > 0 && worked_s < maxInterval_s) {
-    const steps = Math.max(1, Math.round(interval_s / step_s));
+  // The longest interval holds, also where steps have become slow: behind the next one it would be over.
+  const isLast = worked_s + step_s > maxInterval_s;
+  if (unit === 'steps' && step_s > 0 && !isLast) {
+    const steps = inSteps(interval_s, step_s, reason);
     const done = step - previousSave;
     return done >= steps ? `${done} steps have gone by since the last save, of an interval of ${steps}` : undefined;
   }
-  // At the step that is nearest to the moment, not at the first one behind it.
-  if (worked_s + (step_s ?? 0) / 2 < interval_s) return undefined;
+  // At the step that is nearest to the moment, not at the first one behind it; but no sooner than a limit allows.
+  const due_s = reason === 'optimum' ? interval_s - step_s / 2 : interval_s;
+  if (worked_s < due_s && !isLast) return undefined;
   return `${round(worked_s)} s have gone by since the last save, of an interval of ${round(interval_s)} s`;
 }
 

@@ -1,7 +1,8 @@
 /** The rules for the `keep` option. */
 import { HoldfastError } from '../errors.js';
+import { assertKnown } from '../known-options.js';
 import { inferMode, type MetricMode, rankByValue } from './best.js';
-import { assertKnown, toSteps } from './checks.js';
+import { toSteps } from './checks.js';
 import { type Duration, formatDuration, toMilliseconds } from './duration.js';
 import type { PolicyEntry } from './entry.js';
 import { askRule, type RetentionRule } from './retention.js';

@@ -1,8 +1,9 @@
 /** When a save is due: pure functions over where training is. */
 import { HoldfastError } from '../errors.js';
-import type { ControllerOptions } from '../interval/controller.js';
+import type { ControllerOptions, IntervalReason } from '../interval/controller.js';
+import { assertKnown } from '../known-options.js';
 import { improves, inferMode, type MetricMode, type Monitor, metricOf } from './best.js';
-import { assertKnown, toSteps } from './checks.js';
+import { toSteps } from './checks.js';
 import { type Duration, formatDuration, toMilliseconds } from './duration.js';
 
 /** Where training is, and what has been saved. */
@@ -34,6 +35,8 @@ export interface TriggerFacts {
 export interface IntervalFacts {
   /** Seconds of work from one save to the next. */
   readonly interval_s: number;
+  /** What decided it. */
+  readonly reason: IntervalReason;
   /** Seconds since the last save let training go on, or since the directory was opened. */
   readonly worked_s: number;
   /** What a step usually takes, in seconds; `undefined` before there were enough. */

@@ -1,6 +1,7 @@
 /** The U-shaped curve of overhead by interval, as SVG that needs no script. */
 import type { CurvePoint } from '../interval/expected.js';
 import { formatDuration_s } from '../interval/format-duration.js';
+import { formatShare } from '../interval/format-share.js';
 import { type Html, html } from './html.js';
 import { axisTitles, evenTicks, FRAME, horizontalGrid, round, timeTicks, verticalGrid } from './svg-axes.js';
 
@@ -56,11 +57,11 @@ export function curveSvg({ curve, marks, measured, band_s }: CurvePlot): Html {
   const [low, high] = band_s.map(x) as [number, number];
   return html`<svg viewBox="0 0 ${WIDTH} ${bottom + BOTTOM}" role="img" aria-label="Overhead by interval. The figures are in the table below.">
 <rect class="band" x="${low}" y="${top}" width="${round(Math.max(1, high - low))}" height="${PLOT_HEIGHT}"/>
-${horizontalGrid(evenTicks(most), y, percent)}
+${horizontalGrid(evenTicks(most), y, tick)}
 ${verticalGrid(timeTicks(first.interval_s, last.interval_s), x, [top, bottom], formatDuration_s)}
 ${groups.map((group, i) => markOf(group, groups.slice(0, i).flatMap(({ names }) => names).length, bottom))}
 ${line('saving', ({ saving }) => saving)}${line('lost', ({ lost }) => lost)}${line('all', ({ overheadFraction }) => overheadFraction)}
-${measured.filter(isShown).map(({ interval_s, overheadFraction }) => html`<circle class="measured" cx="${x(interval_s)}" cy="${y(overheadFraction)}" r="6"><title>measured: ${percent(overheadFraction)} at ${formatDuration_s(interval_s)}</title></circle>\n`)}
+${measured.filter(isShown).map(({ interval_s, overheadFraction }) => html`<circle class="measured" cx="${x(interval_s)}" cy="${y(overheadFraction)}" r="6"><title>measured: ${formatShare(overheadFraction)} at ${formatDuration_s(interval_s)}</title></circle>\n`)}
 ${axisTitles('work between checkpoints (logarithmic)', 'overhead, of the work’s time', [top, bottom])}
 </svg>`;
 }
@@ -113,6 +114,7 @@ function markOf({ at, names, isRecommended }: MarkGroup, rowsBefore: number, bot
   return html`<line class="mark ${kind}" x1="${at}" x2="${at}" y1="${baseline(0) - 11}" y2="${bottom}"/>${texts}\n`;
 }
 
-function percent(share: number): string {
+/** Short, and where there is nearly nothing of it with an exponent. */
+function tick(share: number): string {
   return `${Number((share * 100).toPrecision(3))} %`;
 }

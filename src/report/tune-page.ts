@@ -4,6 +4,7 @@ import { toHoldfastError } from '../engine/system-error.js';
 import type { CostSample } from '../interval/cost-model.js';
 import type { CurvePoint } from '../interval/expected.js';
 import { formatDuration_s } from '../interval/format-duration.js';
+import { formatShare } from '../interval/format-share.js';
 import { middle } from '../interval/middle.js';
 import type { Recommendation, TuningCase } from '../interval/recommend.js';
 import { VERSION } from '../version.js';
@@ -100,7 +101,7 @@ ${table(['quantity', 'value', '95 % interval'], inputRows(plan, found, formatByt
 ${samplesSection(plan.samples, formatBytes)}`;
   return renderDocument({
     title: 'holdfast tune',
-    headline: `A checkpoint every ${formatDuration_s(interval.recommended_s)} of work: ${percent(expected.overheadFraction)} overhead, ${percent(expected.ettr)} of all time is useful.`,
+    headline: `A checkpoint every ${formatDuration_s(interval.recommended_s)} of work: ${formatShare(expected.overheadFraction)} overhead, ${formatShare(expected.ettr)} of all time is useful.`,
     notices: plan.warnings,
     styles: [css, STYLE],
     main,
@@ -137,12 +138,19 @@ function intervalRows({ interval, expected }: Recommendation, formulas: TunePage
   const row = (name: string, seconds: number, at: CurvePoint | null) =>
     at === null
       ? [name, seconds === 0 ? 'none' : formatDuration_s(seconds), '', '', '', '']
-      : [name, formatDuration_s(seconds), percent(at.overheadFraction), percent(at.saving), percent(at.lost), percent(at.ettr)];
+      : [
+          name,
+          formatDuration_s(seconds),
+          formatShare(at.overheadFraction),
+          formatShare(at.saving),
+          formatShare(at.lost),
+          formatShare(at.ettr),
+        ];
   return [
     row('recommended', interval.recommended_s, expected.ettr > 0 ? expected : null),
     ...formulas.map(({ name, interval_s, expected: at }) => row(name, interval_s, at)),
     ...measured.map(({ interval_s, overheadFraction }) => [
-      ...['measured', formatDuration_s(interval_s), percent(overheadFraction), '', '', percent(1 / (1 + overheadFraction))],
+      ...['measured', formatDuration_s(interval_s), formatShare(overheadFraction), '', '', formatShare(1 / (1 + overheadFraction))],
     ]),
   ];
 }
@@ -160,7 +168,7 @@ function inputRows(
     ...(bytes === null ? [] : [['bytes of a checkpoint', formatBytes(bytes), '']]),
     ['training waits for it', formatDuration_s(stall_s), ''],
     ['from then until it is durable', formatDuration_s(persist_s), ''],
-    ['training is slower meanwhile by', percent(slowdown), ''],
+    ['training is slower meanwhile by', formatShare(slowdown), ''],
     ['a restart', formatDuration_s(restart_s), ''],
     ['mean time between failures', formatDuration_s(mtbf_s), sure(confidence.mtbf_s)],
     ['saves in flight', String(maxInFlight), ''],
@@ -206,10 +214,4 @@ function table(columns: readonly string[], rows: readonly (readonly string[])[])
 ${rows.map((row) => html`<tr><th scope="row">${row[0] as string}</th>${cells(row)}</tr>\n`)}</tbody>
 </table>
 </div>`;
-}
-
-function percent(share: number): string {
-  const value = share * 100;
-  if (value > 1e7) return 'more than 10,000,000 %';
-  return value > 99 && value < 100 ? `${value.toFixed(2)} %` : `${Number(value.toPrecision(3))} %`;
 }

@@ -133,6 +133,12 @@ describe('what is no number', () => {
     expect(thrown(() => new IntervalController(options as never), 'ERR_INVALID_ARGUMENT').message).toContain(what);
   });
 
+  it.each([{ maxIntervall_s: 5 }, { prior: { mtbf_s: 1, wight: 1 } }])('%j is misspelled', (options) => {
+    expect(thrown(() => new IntervalController(options as never), 'ERR_UNKNOWN_OPTION').message).toMatch(
+      /Did you mean "(maxInterval_s|weight)"\?/,
+    );
+  });
+
   it.each([
     ['stall_s', (controller: IntervalController) => controller.saved({ stall_s: Number.NaN, persist_s: 1 })],
     ['persist_s', (controller: IntervalController) => controller.saved({ stall_s: 1, persist_s: -1 })],

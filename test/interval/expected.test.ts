@@ -239,14 +239,19 @@ describe('what is no number', () => {
     ['at most 100000', () => expectedCurve({ cost_s: 1, mtbf_s: 1 }, { points: 1e9 })],
     ['from_s must be at most to_s', () => expectedCurve({ cost_s: 1, mtbf_s: 1 }, { from_s: 5, to_s: 1 })],
     ['to_s', () => expectedCurve({ cost_s: 1, mtbf_s: 1 }, { to_s: Number.NaN })],
-    ['does not take restart', () => expectedAt(1, { cost_s: 1, mtbf_s: 1, restart: 5 } as never)],
-    ['does not take persist', () => withinShare_s({ cost_s: 1, mtbf_s: 1, persist: 5 } as never)],
-    ['does not take from', () => expectedCurve({ cost_s: 1, mtbf_s: 1 }, { from: 5 } as never)],
     ['takes its numbers by name', () => wallPerWork(undefined as never)],
     ['takes its numbers by name', () => usefulFraction(5 as never)],
     ['takes its numbers by name', () => expectedAt(5, null as never)],
     ['takes its numbers by name', () => expectedCurve({ cost_s: 1, mtbf_s: 1 }, 65 as never)],
   ])('%s', (what, call) => {
     expect(thrown(call, 'ERR_INVALID_ARGUMENT').message).toContain(what);
+  });
+
+  it.each([
+    ['expectedAt', 'restart', () => expectedAt(1, { cost_s: 1, mtbf_s: 1, restart: 5 } as never)],
+    ['withinShare_s', 'persist', () => withinShare_s({ cost_s: 1, mtbf_s: 1, persist: 5 } as never)],
+    ['expectedCurve', 'from', () => expectedCurve({ cost_s: 1, mtbf_s: 1 }, { from: 5 } as never)],
+  ])('%s has no option "%s"', (name, option, call) => {
+    expect(thrown(call, 'ERR_UNKNOWN_OPTION').message).toContain(`${name} has no option "${option}".`);
   });
 });

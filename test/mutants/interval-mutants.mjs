@@ -1,6 +1,7 @@
 // Mutants of what the choice of the interval rests on.
 
 const CONTROLLER = ['test/interval/controller.test.ts'];
+const AUTO = ['test/policy/auto.test.ts'];
 const METER = ['test/interval/save-meter.test.ts'];
 const OPTIMAL = ['test/interval/optimal.test.ts'];
 const HISTORY = ['test/format/history.test.ts'];
@@ -90,5 +91,19 @@ export const INTERVAL = [
     find: "(this.torn ? '\\n' : '') + ",
     replace: '',
     tests: MANAGER,
+  },
+  {
+    name: 'auto saves before its longest interval is over, not at the first step behind it',
+    file: 'src/policy/auto.ts',
+    find: 'worked_s + step_s > maxInterval_s',
+    replace: 'worked_s > maxInterval_s',
+    tests: AUTO,
+  },
+  {
+    name: 'auto saves no sooner than a limit allows',
+    file: 'src/policy/auto.ts',
+    find: "reason === 'optimum' ? interval_s - step_s / 2 : interval_s",
+    replace: 'interval_s - step_s / 2',
+    tests: AUTO,
   },
 ];

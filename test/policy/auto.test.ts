@@ -1,11 +1,19 @@
 /** The trigger auto: what it takes, and when it is due. */
 import { describe, expect, it } from 'vitest';
 import { allOf, anyOf, auto, every } from '../../src/index.js';
+import type { IntervalReason } from '../../src/interval/index.js';
 import { thrown } from '../helpers/errors.js';
 import { facts } from './facts.js';
 
-const at = (interval_s: number, worked_s: number, { step_s, ...more }: { step_s?: number; step?: number; previousSave?: number } = {}) =>
-  facts({ ...more, previous: { step: (more.step ?? 10) - 1, epoch: 0 }, interval: { interval_s, worked_s, step_s } });
+interface Moment {
+  readonly step_s?: number;
+  readonly step?: number;
+  readonly previousSave?: number;
+  readonly reason?: IntervalReason;
+}
+
+const at = (interval_s: number, worked_s: number, { step_s, reason = 'optimum', ...more }: Moment = {}) =>
+  facts({ ...more, previous: { step: (more.step ?? 10) - 1, epoch: 0 }, interval: { interval_s, reason, worked_s, step_s } });
 
 describe('auto', () => {
   it('is due when the interval has gone by', () => {
@@ -34,6 +42,22 @@ describe('auto', () => {
     const inSteps = auto({ unit: 'steps', maxInterval: { minutes: 10 } });
     expect(inSteps.due(at(600, 599, { step_s: 1, step: 30, previousSave: 20 }))).toBeUndefined();
     expect(inSteps.due(at(600, 600, { step_s: 1, step: 30, previousSave: 20 }))).toContain('600 s have gone by');
+  });
+
+  it('holds limits to the step', () => {
+    const short = { step_s: 10, reason: 'minInterval' } as const;
+    expect(auto().due(at(100, 99, short))).toBeUndefined();
+    expect(auto().due(at(100, 100, short))).toContain('100 s have gone by');
+    const inSteps = auto({ unit: 'steps' });
+    expect(inSteps.due(at(104, 100, { ...short, step: 30, previousSave: 20 }))).toBeUndefined();
+    expect(inSteps.due(at(104, 110, { ...short, step: 31, previousSave: 20 }))).toContain('of an interval of 11');
+
+    const long = auto({ maxInterval: { seconds: 104 } });
+    expect(long.due(at(104, 90, { step_s: 10, reason: 'maxInterval' }))).toBeUndefined();
+    expect(long.due(at(104, 100, { step_s: 10, reason: 'maxInterval' }))).toContain('100 s have gone by');
+    // The nearest step would be behind the longest interval.
+    expect(long.due(at(103, 96, { step_s: 9 }))).toContain('96 s have gone by');
+    expect(auto().due(at(103, 96, { step_s: 9 }))).toBeUndefined();
   });
 
   it('is not due where nobody controls an interval', () => {

@@ -1,5 +1,6 @@
 /** What `holdfast tune` prints for people. */
 import type { CurvePoint } from '../../interval/expected.js';
+import { formatShare } from '../../interval/format-share.js';
 import type { Binding } from '../../interval/limits.js';
 import type { Recommendation } from '../../interval/recommend.js';
 import { drawCurve } from '../../terminal/curve.js';
@@ -30,8 +31,8 @@ export function printTuning(plan: TunePlan, found: Recommendation, { curve, conf
   print(paint('bold', `A checkpoint every ${formatDuration_s(interval.recommended_s)} of work${inSteps}`));
   print('');
   const rows: [string, string][] = [
-    ['overhead', `${percent(expected.overheadFraction)} of the work's time: ${partsText(expected)}`],
-    ['useful', `${percent(expected.ettr)} of all time (ETTR)`],
+    ['overhead', `${formatShare(expected.overheadFraction)} of the work's time: ${partsText(expected)}`],
+    ['useful', `${formatShare(expected.ettr)} of all time (ETTR)`],
     ['a failure loses', `${formatDuration_s(expected.lostWork_s)} of work on average${restartText(plan)}`],
     [
       'within 1 %',
@@ -59,7 +60,7 @@ function columnsFor({ given: { step_s } }: TunePlan): Column<FormulaRow>[] {
     { title: 'FORMULA', value: ({ name }) => name },
     { title: 'INTERVAL', value: ({ interval_s }) => (interval_s === 0 ? 'none' : formatDuration_s(interval_s)), align: 'right' },
     { title: 'STEPS', value: steps, align: 'right', dispensable: 1 },
-    { title: 'OVERHEAD', value: ({ expected }) => (expected === null ? '' : percent(expected.overheadFraction)), align: 'right' },
+    { title: 'OVERHEAD', value: ({ expected }) => (expected === null ? '' : formatShare(expected.overheadFraction)), align: 'right' },
     {
       title: 'LONGER THAN BEST',
       value: ({ beyondBest }) => (beyondBest === null ? '' : longer(beyondBest)),
@@ -71,7 +72,7 @@ function columnsFor({ given: { step_s } }: TunePlan): Column<FormulaRow>[] {
 
 function longer(share: number): string {
   if (share < 5e-6) return share < 1e-12 ? '0 %' : 'under 0.001 %';
-  return percent(Number(share.toPrecision(2)));
+  return formatShare(Number(share.toPrecision(2)));
 }
 
 /** Parts that are there. */
@@ -84,7 +85,7 @@ function partsText({ saving, rework, persisting, restarts }: Recommendation['exp
   ] as const;
   return parts
     .filter(([share]) => share > 0)
-    .map(([share, what]) => `${percent(share)} ${what}`)
+    .map(([share, what]) => `${formatShare(share)} ${what}`)
     .join(', ');
 }
 
@@ -126,7 +127,7 @@ function costText({ given, source, bytes, memory }: TunePlan): string {
   const parts =
     persist_s === 0
       ? ''
-      : `: training waits ${formatDuration_s(stall_s)}, and is ${percent(slowdown)} slower for ${formatDuration_s(persist_s)}`;
+      : `: training waits ${formatDuration_s(stall_s)}, and is ${formatShare(slowdown)} slower for ${formatDuration_s(persist_s)}`;
   const of = bytes === null ? '' : `, for ${formatBytes(bytes)}${memory === null ? '' : ` of memory "${memory}"`}`;
   return `${parts}${source === 'options' ? '' : of}`;
 }
@@ -150,7 +151,7 @@ function chart(curve: readonly CurvePoint[], { interval, expected, within1Percen
     .map(({ interval_s, overheadFraction }) => ({ x: interval_s, y: overheadFraction }));
   const lines = drawCurve({
     ...{ points, band: within1Percent_s, marks: [markOf(interval.recommended_s, points)] },
-    ...{ width: Math.min(outputWidth(), WIDEST), height: CHART_HEIGHT, formatX: formatDuration_s, formatY: percent },
+    ...{ width: Math.min(outputWidth(), WIDEST), height: CHART_HEIGHT, formatX: formatDuration_s, formatY: formatShare },
   });
   if (lines.length === 0) return [];
   return [
@@ -166,16 +167,4 @@ function markOf(x: number, points: readonly { readonly x: number }[]): { x: numb
   const [first, last] = [points[0]?.x ?? x, points.at(-1)?.x ?? x];
   if (x > last) return { x: last, mark: '▶' };
   return x < first ? { x: first, mark: '◀' } : { x, mark: '▲' };
-}
-
-/** More of it says nothing more. */
-const MOST_PERCENT = 1e7;
-
-function percent(share: number): string {
-  const value = share * 100;
-  if (!(value <= MOST_PERCENT)) return `more than ${formatInteger(MOST_PERCENT)} %`;
-  if (value >= 1000) return `${formatInteger(Math.round(value))} %`;
-  if (value > 99 && value < 100) return `${value.toFixed(2)} %`;
-  // No exponents.
-  return value < 1e-4 && value > 0 ? 'less than 0.0001 %' : `${Number(value.toPrecision(3))} %`;
 }

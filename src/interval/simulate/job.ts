@@ -1,5 +1,6 @@
 /** A job for the simulator: what a save costs, what a restart costs, and when it fails. */
 import { HoldfastError } from '../../errors.js';
+import { assertKnown } from '../../known-options.js';
 import { assertCount, assertNotNegative, assertPositive } from '../checks.js';
 import { assertVarying, greatest, type Varying, valueAt } from './varying.js';
 
@@ -85,7 +86,7 @@ const FAILURE_OPTIONS: Readonly<Record<Failures['kind'], readonly string[]>> = {
 
 /** The job with its defaults. Throws `ERR_INVALID_ARGUMENT` for what cannot be, and `ERR_UNKNOWN_OPTION` for what is misspelled. */
 export function completeJob(job: SimulatedJob): CompleteJob {
-  assertObject('A simulated job', job, JOB_OPTIONS);
+  assertKnown('A simulated job', job, JOB_OPTIONS);
   if (job.wall_s !== undefined && job.work_s !== undefined) throw invalid('A simulated job is wall_s or work_s long, not both.');
   const work_s = job.work_s;
   const wall_s = work_s === undefined ? (job.wall_s ?? DEFAULT_WALL_S) : undefined;
@@ -122,7 +123,7 @@ function assertFailures(failures: Failures): void {
   const options = FAILURE_OPTIONS[failures?.kind];
   if (options === undefined)
     throw invalid(`failures.kind must be one of ${Object.keys(FAILURE_OPTIONS).join(', ')}, not ${String(failures?.kind)}.`);
-  assertObject(`failures of kind ${failures.kind}`, failures, options);
+  assertKnown(`failures of kind ${failures.kind}`, failures, options);
   const { warning_s = 0 } = failures;
   assertNotNegative(WHERE, { 'failures.warning_s': warning_s });
   if (failures.kind === 'trace') {
@@ -149,15 +150,6 @@ function assertTrace({ times_s, period_s, randomStart }: TraceFailures): void {
     throw invalid(`failures.period_s must be at least the time of the last failure (${before}), not ${String(period_s)}.`);
   }
   if (randomStart === true && !((period_s ?? before) > 0)) throw invalid('failures.randomStart needs a trace of some length, or period_s.');
-}
-
-function assertObject(where: string, given: object, known: readonly string[]): void {
-  if (given === null || typeof given !== 'object')
-    throw invalid(`${where} must be an object, not ${given === null ? 'null' : typeof given}.`);
-  for (const key of Object.keys(given)) {
-    if (!known.includes(key))
-      throw new HoldfastError('ERR_UNKNOWN_OPTION', `${where} has no option "${key}". It takes ${known.join(', ')}.`);
-  }
 }
 
 function invalid(message: string): HoldfastError {

@@ -1,8 +1,9 @@
 /** BestNCheckpoints: the checkpoints of the N best epochs. */
 import { HoldfastError } from '../../errors.js';
 import { parseNameTemplate } from '../../format/template.js';
+import { assertKnown } from '../../known-options.js';
 import type { CheckpointManager } from '../../manager/manager.js';
-import { assertKnown, count, oneOf } from '../../manager/options.js';
+import { count, oneOf } from '../../manager/options.js';
 import type { Monitor } from '../../policy/best.js';
 import { keep } from '../../policy/keep.js';
 import { namesOf } from './filepath.js';

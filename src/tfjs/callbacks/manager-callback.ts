@@ -1,7 +1,7 @@
 /** `manager.callback(model)`: there as soon as holdfast/tfjs is imported. The manager itself knows nothing of TensorFlow.js. */
 import type { LayersModel } from '@tensorflow/tfjs';
+import { assertKnown } from '../../known-options.js';
 import { CheckpointManager } from '../../manager/manager.js';
-import { assertKnown } from '../../manager/options.js';
 import type { Position } from '../../manager/stepper.js';
 import { checkSavingOptions, SAVING_KEYS, type SavingOptions } from './saving-options.js';
 import { TriggeredCheckpoint } from './triggered-checkpoint.js';

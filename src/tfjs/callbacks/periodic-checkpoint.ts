@@ -1,8 +1,9 @@
 /** PeriodicCheckpoint: saves every so many steps, epochs or minutes, or when a trigger says so. */
 import { HoldfastError } from '../../errors.js';
 import { parseNameTemplate } from '../../format/template.js';
+import { assertKnown } from '../../known-options.js';
 import type { CheckpointManager } from '../../manager/manager.js';
-import { assertKnown, oneOf } from '../../manager/options.js';
+import { oneOf } from '../../manager/options.js';
 import type { Position } from '../../manager/stepper.js';
 import { defaultMonitor } from '../../policy/best.js';
 import { checkRules, keep } from '../../policy/keep.js';

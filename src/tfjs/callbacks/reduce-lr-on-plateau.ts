@@ -2,7 +2,8 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
-import { assertKnown, count } from '../../manager/options.js';
+import { assertKnown } from '../../known-options.js';
+import { count } from '../../manager/options.js';
 import type { Monitor } from '../../policy/best.js';
 import { FitCallback } from './callback.js';
 import { learningRateOf, setLearningRate } from './learning-rate.js';

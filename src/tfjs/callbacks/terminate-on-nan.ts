@@ -1,6 +1,6 @@
 /** Keras's TerminateOnNaN: ends training when the loss is no number any more. */
 import type { LayersModel } from '@tensorflow/tfjs';
-import { assertKnown } from '../../manager/options.js';
+import { assertKnown } from '../../known-options.js';
 import { FitCallback } from './callback.js';
 import { type Logs, readLogs } from './logs.js';
 

@@ -2,7 +2,7 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
-import { assertKnown } from '../../manager/options.js';
+import { assertKnown } from '../../known-options.js';
 import { FitCallback } from './callback.js';
 import { isParticipant } from './fit.js';
 import { type Logs, readLogs } from './logs.js';

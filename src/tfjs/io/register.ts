@@ -1,7 +1,7 @@
 /** Makes `holdfast://` known to a tfjs, and its models save and load themselves. */
 import type { io, LayersModel } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
-import { assertKnown } from '../../manager/options.js';
+import { assertKnown } from '../../known-options.js';
 import type { Tf } from '../engine.js';
 import { hookLoading } from './exact-load.js';
 import { checkSaveSettings, type HandlerOpenOptions, type HandlerOptions, HoldfastHandler, OPEN_KEYS } from './handler.js';

@@ -2,8 +2,9 @@
 import type { LayersModel, ModelCompileArgs } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
+import { assertKnown } from '../../known-options.js';
 import { CheckpointManager } from '../../manager/manager.js';
-import { assertKnown, type CallOptions } from '../../manager/options.js';
+import type { CallOptions } from '../../manager/options.js';
 import type { Restored } from '../../manager/restore.js';
 import type { RestoreTarget } from '../../manager/target.js';
 import { decodeExtension, EXTENSION_NAME } from '../../tfjs-record/extension.js';

@@ -1,7 +1,7 @@
 /** Saving a model with all that training goes on from. */
 import type { LayersModel, Tensor } from '@tensorflow/tfjs';
+import { assertKnown } from '../../known-options.js';
 import type { CheckpointManager } from '../../manager/manager.js';
-import { assertKnown } from '../../manager/options.js';
 import type { SaveResult } from '../../manager/save.js';
 import type { PendingSave } from '../../manager/saver.js';
 import { stockWarnings } from '../../tfjs-record/weights-manifest.js';

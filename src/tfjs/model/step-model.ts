@@ -1,7 +1,7 @@
 /** Saving a model as training goes on, when the manager's trigger says so. */
 import type { LayersModel } from '@tensorflow/tfjs';
+import { assertKnown } from '../../known-options.js';
 import type { CheckpointManager } from '../../manager/manager.js';
-import { assertKnown } from '../../manager/options.js';
 import type { StepResult } from '../../manager/stepper.js';
 import { SAVE_MODEL_ASYNC_KEYS } from '../weights/capture-weights.js';
 import { type StepModelOptions, stepCaptured } from '../weights/save-captured.js';

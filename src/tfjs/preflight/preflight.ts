@@ -2,7 +2,7 @@
 import type { LayersModel, Optimizer } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import { bitsOf } from '../../format/dtype.js';
-import { assertKnown } from '../../manager/options.js';
+import { assertKnown } from '../../known-options.js';
 import type { OptimizerKind } from '../../tfjs-record/optimizer-kinds.js';
 import { stockWarnings } from '../../tfjs-record/weights-manifest.js';
 import { captureTopology } from '../model/model-json.js';

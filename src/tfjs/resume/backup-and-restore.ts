@@ -2,8 +2,9 @@
 import type { History, LayersModel, ModelFitArgs, ModelFitDatasetArgs, Tensor, TensorContainer } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
+import { assertKnown } from '../../known-options.js';
 import { CheckpointManager } from '../../manager/manager.js';
-import { assertKnown, assertPath, oneOf, WHEN_BUSY, type WhenBusy } from '../../manager/options.js';
+import { assertPath, oneOf, WHEN_BUSY, type WhenBusy } from '../../manager/options.js';
 import { removeAllCheckpoints } from '../../manager/remove-all.js';
 import { keep } from '../../policy/keep.js';
 import type { Trigger } from '../../policy/trigger.js';

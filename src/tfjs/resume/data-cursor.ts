@@ -1,7 +1,8 @@
 /** The place in the data of a training loop of one's own. */
 import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
-import { assertKnown, count, oneOf } from '../../manager/options.js';
+import { assertKnown } from '../../known-options.js';
+import { count, oneOf } from '../../manager/options.js';
 import { assertSameFacts, type FitFacts } from './facts.js';
 import { shuffle } from './order.js';
 import { Alea, toSeed } from './random.js';

@@ -2,8 +2,9 @@
 import type { LayersModel } from '@tensorflow/tfjs';
 import { HoldfastError } from '../../errors.js';
 import type { Json } from '../../format/state.js';
+import { assertKnown } from '../../known-options.js';
 import { CheckpointManager } from '../../manager/manager.js';
-import { assertKnown, assertPath, count, type OpenOptions, oneOf, WHEN_BUSY, type WhenBusy } from '../../manager/options.js';
+import { assertPath, count, type OpenOptions, oneOf, WHEN_BUSY, type WhenBusy } from '../../manager/options.js';
 import type { Trigger } from '../../policy/trigger.js';
 import { toSeed } from './random.js';
 import { ResumableRun, type StockFit } from './run.js';

@@ -1,7 +1,7 @@
 /** Saving variables of a loop that trains with core operations, and the optimizer, with all that training goes on from. */
 import type { Optimizer } from '@tensorflow/tfjs';
+import { assertKnown } from '../../known-options.js';
 import type { CheckpointManager } from '../../manager/manager.js';
-import { assertKnown } from '../../manager/options.js';
 import type { SaveResult } from '../../manager/save.js';
 import type { PendingSave } from '../../manager/saver.js';
 import type { StepResult } from '../../manager/stepper.js';
