@@ -3,10 +3,10 @@ import { HoldfastError } from './errors.js';
 
 /** Throws `ERR_UNKNOWN_OPTION` for a property that is not in `known`, `ERR_INVALID_ARGUMENT` for what is no object. */
 export function assertKnown(where: string, options: unknown, known: readonly string[]): void {
-  if (options === null || typeof options !== 'object') {
+  if (options === null || typeof options !== 'object' || Array.isArray(options)) {
     throw new HoldfastError(
       'ERR_INVALID_ARGUMENT',
-      `${where} takes an object of options, not ${options === null ? 'null' : typeof options}.`,
+      `${where} takes an object of options, not ${options === null ? 'null' : Array.isArray(options) ? 'a list' : typeof options}.`,
     );
   }
   for (const key of Object.keys(options)) {

@@ -1,6 +1,6 @@
 /** Results as `--out` stored them, checked before anything is made of them. */
 import { readFile } from 'node:fs/promises';
-import { toHoldfastError } from '../engine/system-error.js';
+import { toFileError } from '../engine/file-error.js';
 import { HoldfastError } from '../errors.js';
 import type { Report } from './report.js';
 
@@ -18,7 +18,7 @@ export async function readReport(file: string): Promise<Report> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    throw toHoldfastError(error, `read ${file}`, { path: file });
+    throw toFileError(error, 'read', file);
   }
   let document: unknown;
   try {

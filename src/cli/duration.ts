@@ -31,6 +31,8 @@ export function parseDuration_s(option: string, text: string, { orZero = false }
       `${option} cannot be ${JSON.stringify(text)}: ${why}. Give a length of time such as 90s, 5min, 1h30min or 30d.`,
     );
   const given = text.trim();
+  // The next option took its place.
+  if (/^--?[a-z]/i.test(given)) throw refuse('that is an option');
   if (/^[+-]?\d+(?:\.\d+)?$/.test(given) && Number(given) !== 0) throw refuse('it has no unit');
   if (/^-/.test(given)) throw refuse('it is below zero');
   if (!PARTS.test(given)) throw refuse('that is no length of time');

@@ -54,6 +54,8 @@ export interface IntervalDecision {
   /** Seconds of work from the end of one save to the beginning of the next. */
   readonly interval_s: number;
   readonly reason: IntervalReason;
+  /** With shorter ones training would wait for saves to become durable, in seconds; 0 before the first save. */
+  readonly inFlightFloor_s: number;
   /** `undefined` before the first save. */
   readonly cost: CostEstimate | undefined;
   readonly mtbf: MtbfEstimate;
@@ -152,20 +154,21 @@ export class IntervalController {
     const { minInterval_s = 0, maxInterval_s = DEFAULT_MAX_INTERVAL_S } = options;
     if (costs.length === 0) {
       const interval_s = Math.min(maxInterval_s, Math.max(minInterval_s, Math.min(FIRST_SAVE_S, mtbf.mtbf_s / 2)));
-      return { interval_s, reason: 'firstSave', cost: undefined, mtbf, restart_s };
+      return { interval_s, reason: 'firstSave', inFlightFloor_s: 0, cost: undefined, mtbf, restart_s };
     }
     const cost = estimateCost(costs);
     const { stall_s, persist_s } = cost;
     // A save that takes no time at all is one that the clock could not see.
     const cost_s = Math.max(cost.cost_s, 1e-6);
     const { maxOverhead, maxInFlight = 1 } = options;
+    const inFlight = inFlightFloor_s({ stall_s, persist_s, maxInFlight });
     const [interval_s, reason] = keepWithin(exactInterval_s({ cost_s, mtbf_s: mtbf.mtbf_s }), {
-      inFlight: inFlightFloor_s({ stall_s, persist_s, maxInFlight }),
+      inFlight,
       maxOverhead: maxOverhead === undefined ? null : budgetFloor_s({ cost_s, maxOverhead }),
       minInterval: minInterval_s,
       maxInterval: maxInterval_s,
     });
-    return { interval_s, reason, cost, mtbf, restart_s };
+    return { interval_s, reason, inFlightFloor_s: inFlight, cost, mtbf, restart_s };
   }
 
   private mtbf(): MtbfEstimate {

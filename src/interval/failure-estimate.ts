@@ -47,6 +47,8 @@ export class FailureEstimate {
     assertKnown('FailureEstimate', prior, ['mtbf_s', 'weight']);
     assertPositive('FailureEstimate', { mtbf_s: prior.mtbf_s, weight: prior.weight });
     if (!(Number.isFinite(memory) && memory >= 1)) throw refuse('FailureEstimate', 'memory', memory, 'a number of failures of at least 1');
+    if (!Number.isFinite(prior.weight * prior.mtbf_s))
+      throw refuse('FailureEstimate', 'weight', prior.weight, 'a number that times mtbf_s is finite');
     this.shape = prior.weight;
     this.time_s = prior.weight * prior.mtbf_s;
   }

@@ -47,6 +47,17 @@ export function inFlightFloor_s(save: SavesInFlight): number {
 }
 
 /**
+ * What a save costs with an interval that is shorter than `floor_s` of {@link inFlightFloor_s}, in seconds: training waits for the difference, until the save
+ * before it is durable. Throws `ERR_INVALID_ARGUMENT`.
+ */
+export function costWithWait_s(given: { readonly cost_s: number; readonly interval_s: number; readonly floor_s: number }): number {
+  const where = 'costWithWait_s';
+  const { cost_s, interval_s, floor_s } = assertObject(where, given);
+  assertNotNegative(where, { cost_s, interval_s, floor_s });
+  return finite(cost_s + Math.max(0, floor_s - interval_s));
+}
+
+/**
  * c/q, in seconds: the shortest interval with which saving takes no more than the share q (`maxOverhead`, between 0 and 1) of the work's time.
  * J. Mohan, A. Phanishayee and V. Chidambaram, "CheckFreq: frequent, fine-grained DNN checkpointing", FAST 2021. Throws `ERR_INVALID_ARGUMENT`.
  */

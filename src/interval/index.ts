@@ -36,6 +36,7 @@ export { type FailureRate, mtbfOf_s, YEAR_S } from './failures.js';
 export {
   type BackgroundSave,
   budgetFloor_s,
+  costWithWait_s,
   effectiveCost_s,
   inFlightFloor_s,
   type PccheckTimes,

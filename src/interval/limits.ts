@@ -24,3 +24,8 @@ export function inSteps(interval_s: number, step_s: number, binding: Binding | '
   const round = isWhole || binding === 'optimum' ? Math.round : binding === 'maxInterval' ? Math.floor : Math.ceil;
   return Math.max(1, round(steps));
 }
+
+/** A range of intervals without those below a floor, where there are others: training would wait there. */
+export function aboveFloor([low_s, high_s]: readonly [number, number], floor_s: number): [low_s: number, high_s: number] {
+  return floor_s < high_s ? [Math.max(low_s, floor_s), high_s] : [low_s, high_s];
+}

@@ -3,8 +3,8 @@ import { HoldfastError } from '../errors.js';
 import { assertKnown } from '../known-options.js';
 import { assertCount, assertNotNegative, assertObject, assertPositive, assertShare } from './checks.js';
 import { type CurvePoint, expectedAt, withinShare_s } from './expected.js';
-import { budgetFloor_s, effectiveCost_s, inFlightFloor_s } from './floors.js';
-import { type Binding, type IntervalLimits, inSteps, keepWithin } from './limits.js';
+import { budgetFloor_s, costWithWait_s, effectiveCost_s, inFlightFloor_s } from './floors.js';
+import { aboveFloor, type Binding, type IntervalLimits, inSteps, keepWithin } from './limits.js';
 import { lostPerFailure_s, type OverheadParts, overheadParts } from './losses.js';
 import { dalyFirstInterval_s, dalyHigherInterval_s, exactInterval_s, youngInterval_s } from './optimal.js';
 
@@ -37,12 +37,13 @@ export interface Recommendation {
     readonly dalyFirst_s: number;
     readonly dalyHigher_s: number;
     readonly exact_s: number;
-    /** The exact one, within the limits. */
+    /** The exact one, within the limits, and no shorter than a step. */
     readonly recommended_s: number;
   };
   /** The recommended one in steps; `null` where it is not known what a step takes. */
   readonly steps: number | null;
-  readonly binding: Binding;
+  /** `step`: a step takes longer than all that the others would choose. */
+  readonly binding: Binding | 'step';
   readonly limits: IntervalLimits;
   /** c + σ·P. */
   readonly cost_s: number;
@@ -52,7 +53,7 @@ export interface Recommendation {
       /** Work that a failure loses on average. */
       readonly lostWork_s: number;
     };
-  /** Between these the run takes at most 1 % longer than with the exact interval. */
+  /** Between these the run takes at most 1 % longer than with the exact interval; no shorter ones than saves in flight allow, where there are others. */
   readonly within1Percent_s: readonly [low: number, high: number];
 }
 
@@ -71,7 +72,7 @@ const KEYS = [
 
 /**
  * The exact interval (Poisson failures) for c + σ·P, no shorter than P/N − c and than maxOverhead allows, within minInterval and maxInterval; the longest
- * interval wins over all others. Throws `ERR_INVALID_ARGUMENT` and `ERR_UNKNOWN_OPTION`.
+ * interval wins over all others but a step's time, behind which alone there can be a save. Throws `ERR_INVALID_ARGUMENT` and `ERR_UNKNOWN_OPTION`.
  */
 export function recommendInterval(given: TuningCase): Recommendation {
   const where = 'recommendInterval';
@@ -97,9 +98,14 @@ export function recommendInterval(given: TuningCase): Recommendation {
     minInterval: given.minInterval_s ?? null,
     maxInterval: given.maxInterval_s ?? null,
   };
-  const [recommended_s, binding] = keepWithin(exact_s, limits);
+  const [wanted_s, limit] = keepWithin(exact_s, limits);
+  const isStepLonger = step_s !== undefined && step_s > wanted_s;
+  const recommended_s = isStepLonger ? step_s : wanted_s;
   // What slows training down is part of the cost already.
-  const all = { ...costs, restart_s, persist_s: persist_s * (1 - slowdown) };
+  const all = {
+    cost_s: costWithWait_s({ cost_s, interval_s: recommended_s, floor_s: inFlight }),
+    ...{ mtbf_s, restart_s, persist_s: persist_s * (1 - slowdown) },
+  };
   return {
     interval: {
       young_s: youngInterval_s(costs),
@@ -108,8 +114,8 @@ export function recommendInterval(given: TuningCase): Recommendation {
       exact_s,
       recommended_s,
     },
-    steps: step_s === undefined ? null : inSteps(recommended_s, step_s, binding),
-    binding,
+    steps: step_s === undefined ? null : inSteps(recommended_s, step_s, limit),
+    binding: isStepLonger ? 'step' : limit,
     limits,
     cost_s,
     expected: {
@@ -117,6 +123,6 @@ export function recommendInterval(given: TuningCase): Recommendation {
       ...overheadParts(recommended_s, all),
       lostWork_s: lostPerFailure_s(recommended_s, all),
     },
-    within1Percent_s: withinShare_s(costs),
+    within1Percent_s: aboveFloor(withinShare_s(costs), inFlight),
   };
 }

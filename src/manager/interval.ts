@@ -75,6 +75,7 @@ export class RunInterval {
       step_s,
       realisedEttr: usefulShare({ ...this.core.record.history, ...(step_s === undefined ? {} : { step_s }) }),
       isMtbfGiven: this.options.mtbf_s !== undefined,
+      isInForce: this.isInForce,
     });
   }
 

@@ -13,6 +13,12 @@ const MILLISECONDS: Readonly<Record<keyof Duration, number>> = { days: 86_400_00
 
 /** Throws `ERR_INVALID_ARGUMENT` unless it is a length of time above 0. */
 export function toMilliseconds(where: string, duration: Duration): number {
+  if (duration !== undefined && (duration === null || typeof duration !== 'object')) {
+    throw new HoldfastError(
+      'ERR_INVALID_ARGUMENT',
+      `${where} takes a length of time such as { hours: 24 }, not ${typeof duration === 'string' ? JSON.stringify(duration) : String(duration)}.`,
+    );
+  }
   let sum = 0;
   for (const [unit, value] of Object.entries(duration ?? {})) {
     if (!Object.hasOwn(MILLISECONDS, unit) || !Number.isFinite(value) || value < 0) {
@@ -23,7 +29,7 @@ export function toMilliseconds(where: string, duration: Duration): number {
     }
     sum += value * MILLISECONDS[unit as keyof Duration];
   }
-  if (sum > 0) return sum;
+  if (sum > 0 && Number.isFinite(sum)) return sum;
   throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where} needs a length of time, such as { hours: 24 }.`);
 }
 

@@ -1,6 +1,6 @@
 /** What an interval costs, as a page for a browser: one file that needs nothing else. */
 import { readFile, writeFile } from 'node:fs/promises';
-import { toHoldfastError } from '../engine/system-error.js';
+import { toFileError } from '../engine/file-error.js';
 import type { CostSample } from '../interval/cost-model.js';
 import type { CurvePoint } from '../interval/expected.js';
 import { formatDuration_s } from '../interval/format-duration.js';
@@ -42,7 +42,7 @@ export async function writeTunePage(page: TunePage, file: string): Promise<void>
     const css = await readFile(new URL('./page.css', import.meta.url), 'utf8');
     await writeFile(file, renderTunePage(page, css));
   } catch (error) {
-    throw toHoldfastError(error, `write ${file}`, { path: file });
+    throw toFileError(error, 'write', file);
   }
 }
 

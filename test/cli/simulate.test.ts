@@ -86,7 +86,7 @@ describe('simulate --json', () => {
   });
 
   test("numbers of one's own", async () => {
-    const costs = ['--cost', '60s', '--persist', '2min', '--restart', '5min', '--slowdown', '5%', '--in-flight', '2', '--sync'];
+    const costs = ['--cost', '60s', '--persist', '2min', '--restart', '5min', '--in-flight', '2', '--sync'];
     const document = await simulate(
       ...costs,
       '--failures',
@@ -102,7 +102,7 @@ describe('simulate --json', () => {
     );
     expect(document).toMatchObject({
       scenario: null,
-      job: { wall_s: 27 * 86_400, stall_s: 60, persist_s: 120, restart_s: 300, slowdown: 0.05, maxInFlight: 2, synchronous: true },
+      job: { wall_s: 27 * 86_400, stall_s: 60, persist_s: 120, restart_s: 300, slowdown: 0, maxInFlight: 2, synchronous: true },
       failures: { kind: 'poisson', mtbf_s: (27 * 86_400) / 419 },
       policies: [
         { name: 'fixed:1h30min', interval_s: 5400 },
@@ -231,14 +231,17 @@ describe('simulate', () => {
     [['--cost', '5s', '--failures', '0'], 'Give a number above 0'],
     [['--cost', '5s', '--failures', '5', '--work', '1d'], '--work leaves that open'],
     [['--cost', '5s', '--mtbf', '3h', '--work', '1d', '--during', '1d'], 'Give --during or --work'],
-    [['--cost', '5s', '--mtbf', '3h', '--weibull', '0.01'], 'failures.shape must be a number from 0.1 to 100'],
+    [['--cost', '5s', '--mtbf', '3h', '--weibull', '0.01'], 'Give a number from 0.1 to 100'],
     [['--cost', '5s', '--mtbf', '3h', '--slowdown', '100%'], 'Give a share from 0 to below 1'],
-    [['--cost', '5s', '--mtbf', '3h', '--slowdown', '60%', '--in-flight', '2'], 'training would stand still'],
+    [['--cost', '5s', '--persist', '9s', '--mtbf', '3h', '--slowdown', '60%', '--in-flight', '2'], 'training would stand still'],
+    [['--cost', '5s', '--mtbf', '3h', '--slowdown', '60%'], 'give that too, with --persist'],
+    [['--scenario', 'llama3', '--sync', '--slowdown', '5%'], 'not both'],
+    [['--cost', '--mtbf', '3h'], '--cost cannot be "--mtbf": that is an option'],
     [['--cost', '5s', '--mtbf', '3h', '--sync', '--async'], 'Give --sync or --async'],
     [['--cost', '5s', '--mtbf', '3h', '--policy', 'best'], 'There is no policy "best"'],
     [['--cost', '5s', '--mtbf', '3h', '--policy', 'fixed'], 'such as fixed:10min'],
     [['--cost', '5s', '--mtbf', '3h', '--policy', 'fixed:10'], 'it has no unit'],
-    [['--cost', '5s', '--mtbf', '2s', '--policy', 'dalyFirst'], 'dalyFirst'],
+    [['--cost', '5s', '--mtbf', '2s', '--policy', 'dalyFirst'], 'The formula dalyFirst has no interval'],
     [['--cost', '5s', '--mtbf', '3h', '--runs', '0'], 'Give a whole number'],
     [['--cost', '5s', '--mtbf', '3h', '--seed', '-1'], 'Give a whole number'],
     [['--scenario', 'gpt9'], 'There is no scenario "gpt9". There are llama3'],

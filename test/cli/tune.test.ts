@@ -179,8 +179,14 @@ describe('what else is said', () => {
     [['--cost', '30d', '--mtbf', '1s'], 'Hardly anything gets done'],
     [['--cost', '1y', '--mtbf', '1ms', '--restart', '1y'], 'Hardly anything gets done'],
     [['--cost', '1h', '--mtbf', '1h'], 'More than half of all time is lost'],
-    [['--cost', '5s', '--mtbf', '1h', '--min-interval', '1y'], 'Hardly anything gets done'],
-    [['--cost', '5s', '--mtbf', '1h', '--min-interval', '30min'], 'The limit costs more than 1 % of the run'],
+    [
+      ['--cost', '5s', '--mtbf', '1h', '--min-interval', '1y'],
+      'The limit leaves hardly any time that is useful: the best interval is 3 min 6 s',
+    ],
+    [['--cost', '5s', '--mtbf', '1h', '--min-interval', '30min'], 'The limit costs 23.5 % of the run: the best interval is 3 min 6 s'],
+    [['--cost', '5s', '--mtbf', '24h', '--max-interval', '1s'], 'The limit costs 494 % of the run'],
+    [['--cost', '5min', '--mtbf', '1h', '--step-time', '1h'], 'That a step takes so long costs'],
+    [['--cost', '5s', '--mtbf', '24h', '--step-time', '30s', '--max-interval', '10s'], 'A step takes longer than --max-interval'],
     [['--cost', '5s', '--mtbf', '1h', '--persist', '10min', '--max-interval', '1min'], 'faster than they become durable'],
     [['--cost', '5s', '--mtbf', '1h', '--max-overhead', '1%', '--max-interval', '5min'], 'Saving takes more than --max-overhead'],
     [['--cost', '1ms', '--mtbf', '1000y'], undefined],
@@ -194,6 +200,34 @@ describe('what else is said', () => {
       expect(Number.isFinite(value) && value >= 0).toBe(true);
     }
     expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+  });
+});
+
+describe('what cannot be kept', () => {
+  test('below what saves in flight allow training waits, which is in all that is expected', async () => {
+    const { expected, limits, binding } = await tune('--cost', '5s', '--persist', '10min', '--mtbf', '24h', '--max-interval', '1s');
+    expect(limits).toMatchObject({ inFlight_s: 595 });
+    expect(binding).toBe('maxInterval');
+    // A save is durable after ten minutes, and in those a second of work is done.
+    expect(expected['saving']).toBeCloseTo(599, 9);
+    expect(expected['ettr']).toBeLessThan(1 / 600);
+    const within = (await tune('--cost', '5s', '--persist', '10min', '--mtbf', '24h'))['within1Percent_s'] as [number, number];
+    expect(within[0]).toBe(595);
+  });
+
+  test('no interval is shorter than a step', async () => {
+    const { interval, steps, binding, expected } = await tune(
+      '--cost',
+      '5s',
+      '--mtbf',
+      '24h',
+      '--step-time',
+      '30s',
+      '--max-interval',
+      '10s',
+    );
+    expect([interval['recommended_s'], steps, binding]).toEqual([30, 1, 'step']);
+    expect(expected['saving']).toBeCloseTo(5 / 30, 9);
   });
 });
 
@@ -309,7 +343,10 @@ describe('from a run', () => {
   test('takes costs, restarts, step and failures from its history, and says how sure they are', async () => {
     const directory = history([...life(0, 5), ...life(500, 4), ...life(900, 3), ...life(1200, 6), ...life(1800, 2)]);
     const document = await tune('--run', directory);
-    expect(document).toMatchObject({ source: 'run', bytes: 1e9, seen: { failures: 4, uptime_s: 5 * 20 + 20 * 102 }, warnings: [] });
+    expect(document).toMatchObject({ source: 'run', bytes: 1e9, seen: { failures: 4, uptime_s: 5 * 20 + 20 * 102 } });
+    expect(document['warnings']).toEqual([
+      expect.stringContaining('a failure comes every 8 min 55 s; that it is longer here is due to the prior'),
+    ]);
     expect(document['input']).toMatchObject({ stall_s: 0.5, persist_s: 4, slowdown: 0.25, restart_s: 20, step_s: 1 });
     expect(document['cost_s']).toBeCloseTo(1.5, 9);
     const { mtbf_s } = document['confidence'] as { mtbf_s: [number, number] };
@@ -361,7 +398,7 @@ describe('from a run', () => {
     expect([nothing.code, nothing.error['code']]).toEqual([1, 'ERR_NOT_FOUND']);
     expect(nothing.error['message']).toContain('nothing was saved there');
     // Who knows what a save costs may ask all the same: failures are then the prior’s.
-    expect((await tune('--run', empty, '--cost', '5s'))['warnings']).toEqual([expect.stringContaining('has not failed yet')]);
+    expect((await tune('--run', empty, '--cost', '5s'))['warnings']).toEqual([expect.stringContaining('There is no history of failures')]);
     expect((await holdfastError(['tune', '--run', path.join(empty, 'nothing')])).error.code).toBe('ERR_NOT_FOUND');
   });
 });
@@ -412,6 +449,10 @@ describe('refuses', () => {
     [['--cost', '5s', '--failures', '0', '--during', '1h'], '--failures'],
     [['--cost', '5s', '--mtbf', '1h', '--slowdown', '1.5'], '--slowdown'],
     [['--cost', '5s', '--mtbf', '1h', '--sync', '--slowdown', '0.5'], 'not both'],
+    [['--cost', '5s', '--mtbf', '1h', '--slowdown', '0.5'], 'give that too, with --persist'],
+    [['--cost', '5s', '--mtbf', '1h', '--html', '/tmp'], 'it is a directory'],
+    [['--cost', '5s', '--mtbf', '1h', '--html', '/nowhere/page.html'], 'its directory does not exist'],
+    [['--bench', '/tmp', '--mtbf', '1h'], 'it is a directory'],
     [['--cost', '5s', '--mtbf', '1h', '--min-interval', '2h', '--max-interval', '1h'], '--min-interval is longer than --max-interval'],
     [['--cost', '5s', '--mtbf', '1h', '--max-overhead', '0'], '--max-overhead must be more than zero'],
     [['--cost', '5s', '--mtbf', '1h', '--p', '0.5'], '--p'],

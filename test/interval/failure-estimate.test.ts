@@ -83,6 +83,7 @@ describe('what is no number', () => {
     ['mtbf_s', () => new FailureEstimate({ mtbf_s: 0, weight: 1 })],
     ['weight', () => new FailureEstimate({ mtbf_s: 1, weight: 0 })],
     ['weight', () => new FailureEstimate({ mtbf_s: 1 } as never)],
+    ['weight', () => new FailureEstimate({ mtbf_s: 1e300, weight: 1e300 })],
     ['memory', () => new FailureEstimate(DEFAULT_PRIOR, 0)],
     ['memory', () => new FailureEstimate(DEFAULT_PRIOR, Number.NaN)],
     ['seconds', () => new FailureEstimate().exposed(-1)],

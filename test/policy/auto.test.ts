@@ -86,7 +86,10 @@ describe('auto', () => {
     [{ mtbf: { hours: -1 } }, 'not hours: -1'],
     [{ mtbf: { hours: Number.NaN } }, 'not hours: NaN'],
     [{ mtbf: { hours: Number.POSITIVE_INFINITY } }, 'not hours: Infinity'],
-    [{ mtbf: 3600 }, 'auto.mtbf'],
+    [{ mtbf: 3600 }, 'auto.mtbf takes a length of time such as { hours: 24 }, not 3600'],
+    [{ mtbf: '24h' }, 'not "24h"'],
+    [{ mtbf: null }, 'not null'],
+    [{ mtbf: { hours: 1e308 } }, 'auto.mtbf needs a length of time'],
     [{ mtbf: { fortnights: 1 } }, 'fortnights'],
     [{ prior: {} }, 'auto.prior.mtbf needs a length of time'],
     [{ prior: { mtbf: { hours: 1 }, weight: 0 } }, 'a number of failures above 0, not 0'],
@@ -101,6 +104,10 @@ describe('auto', () => {
     [{ unit: 'epochs' }, '"time" or "steps", not epochs'],
   ])('refuses %j', (options, what) => {
     expect(thrown(() => auto(options as never), 'ERR_INVALID_ARGUMENT').message).toContain(what);
+  });
+
+  it('refuses a list', () => {
+    expect(thrown(() => auto([] as never), 'ERR_INVALID_ARGUMENT').message).toBe('auto takes an object of options, not a list.');
   });
 
   it.each([{ mtfb: { hours: 1 } }, { p: 0.5 }, { prior: { mttf: { hours: 1 } } }])('refuses %j, which it does not know', (options) => {

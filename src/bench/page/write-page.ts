@@ -1,5 +1,6 @@
 /** The result as a page for a browser: one file that needs nothing else. */
 import { readFile, writeFile } from 'node:fs/promises';
+import { toFileError } from '../../engine/file-error.js';
 import { toHoldfastError } from '../../engine/system-error.js';
 import { Html, html, inlineJson, inlineScript } from '../../report/html.js';
 import { renderDocument } from '../../report/page.js';
@@ -24,7 +25,7 @@ export async function writePage(report: Report, file: string): Promise<void> {
   try {
     await writeFile(file, page);
   } catch (error) {
-    throw toHoldfastError(error, `write ${file}`, { path: file });
+    throw toFileError(error, 'write', file);
   }
 }
 

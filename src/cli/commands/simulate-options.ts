@@ -56,9 +56,16 @@ export function duration(option: string, orZero = false): (text: string) => numb
 
 /** A number above 0. */
 export function parsePositive(text: string): number {
-  const value = /^\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) : 0;
+  const value = /^\d{1,15}(\.\d{1,15})?(e[+-]?\d{1,2})?$/i.test(text) ? Number(text) : 0;
   if (value > 0) return value;
-  throw new InvalidArgumentError('Give a number above 0.');
+  throw new InvalidArgumentError('Give a number above 0, such as 12, 0.7 or 1e3.');
+}
+
+/** The shape of a Weibull distribution: below 0.1 the mean is made of a few gaps that no run lives to see. */
+export function parseShape(text: string): number {
+  const value = /^\d{1,3}(\.\d{1,15})?$/.test(text) ? Number(text) : 0;
+  if (value >= 0.1 && value <= 100) return value;
+  throw new InvalidArgumentError('Give a number from 0.1 to 100, such as 0.7.');
 }
 
 /** A share below 1, also as per cent. */
@@ -72,7 +79,7 @@ export function parseShare(text: string): number {
 export function parseSeed(text: string): number {
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isSafeInteger(value)) return value;
-  throw new InvalidArgumentError('Give a whole number of at least 0.');
+  throw new InvalidArgumentError('Give a whole number from 0 to 9007199254740991.');
 }
 
 /** What is simulated, and what stands behind it. */
@@ -88,9 +95,13 @@ export async function planOf(options: SimulateCommandOptions): Promise<Plan> {
   const { scenario, sync, async, cost, persist, restart, slowdown, inFlight, work } = options;
   if (sync && async) throw usage('Give --sync or --async, not both.');
   if (work !== undefined && options.during !== undefined) throw usage('Give --during or --work, not both.');
+  if (sync && slowdown !== undefined) throw usage('Give --sync, which means that training waits, or --slowdown, not both.');
   const base = scenario === undefined ? undefined : scenarioOf(scenario);
   const stall_s = cost ?? base?.stall_s;
   if (stall_s === undefined) throw usage('Say how long training waits for a save, with --cost 5s, or name a --scenario.');
+  if (slowdown !== undefined && slowdown > 0 && (persist ?? base?.persist_s ?? 0) === 0) {
+    throw usage('--slowdown is for the time until a checkpoint is durable: give that too, with --persist.');
+  }
   const trace = options.trace === undefined ? undefined : (await readTrace(options.trace)).times_s;
   const wall_s = work === undefined ? (options.during ?? base?.wall_s ?? (trace?.at(-1) || DEFAULT_WALL_S)) : undefined;
   const runs = options.runs ?? (trace === undefined ? DEFAULT_RUNS : 1);

@@ -11,6 +11,7 @@ import {
   type Plan,
   parsePositive,
   parseSeed,
+  parseShape,
   parseShare,
   planOf,
   type SimulateCommandOptions,
@@ -69,14 +70,14 @@ function addJobOptions(command: ReturnType<RegisterCommand>): void {
   command.option('--sync', 'training waits for that too');
   command.option('--slowdown <SHARE>', 'what training loses of its speed meanwhile, such as 5% (default: 0)', parseShare);
   command.option('--in-flight <N>', 'saves that are persisted at a time (default: 1)', parseCount);
-  time('--during', 'wall time of the job (default: 54d)');
+  time('--during', 'wall time of the job (default: 54d; with --trace until its last failure, which ends the job)');
   time('--work', 'its length in work instead: it ends when that is done');
   time('--mtbf', 'mean time between failures of the whole job');
   command.option('--nodes <N>', 'nodes, any of which ends the job when it fails', parseCount);
   time('--node-mtbf', 'mean time between failures of one node');
   command.option('--failures <N>', 'how many are expected in the wall time of the job', parsePositive);
   command.option('--trace <FILE>', 'when it has failed');
-  command.option('--weibull <SHAPE>', 'times between failures of that distribution: below 1 they come in groups', parsePositive);
+  command.option('--weibull <SHAPE>', 'times between failures of that distribution: below 1 they come in groups', parseShape);
   time('--warning', 'how long before a failure it is announced', true);
   command.option('--drift-cost <FACTOR>', 'what --cost and --persist have become at the end', parsePositive);
   command.option('--drift-mtbf <FACTOR>', 'what the mean time between failures has become at the end', parsePositive);

@@ -1,6 +1,7 @@
 /** What every formula says to a case, and what must be said of a recommendation. */
 import { type CurvePoint, expectedAt, wallPerWork } from '../../interval/expected.js';
-import { pccheckFrequency } from '../../interval/floors.js';
+import { costWithWait_s, pccheckFrequency } from '../../interval/floors.js';
+import { formatShare } from '../../interval/format-share.js';
 import { availabilityInterval_s } from '../../interval/optimal.js';
 import type { Recommendation, TuningCase } from '../../interval/recommend.js';
 import { formatDuration_s } from '../duration.js';
@@ -19,10 +20,27 @@ export interface FormulaRow {
   readonly beyondBest: number | null;
 }
 
+/** What is expected of any interval: below what saves in flight allow training waits. */
+export function expectedOf(given: TuningCase, found: Recommendation, interval_s: number): CurvePoint {
+  const { persist_s = 0, slowdown = 0, restart_s, mtbf_s } = given;
+  const cost_s = costAt_s(found, interval_s);
+  return expectedAt(interval_s, { cost_s, mtbf_s, restart_s, persist_s: persist_s * (1 - slowdown) });
+}
+
+function costAt_s({ cost_s, limits }: Recommendation, interval_s: number): number {
+  return costWithWait_s({ cost_s, interval_s, floor_s: limits.inFlight ?? 0 });
+}
+
+/** How long the run takes with an interval, but for a factor that none changes. */
+function wallOf({ mtbf_s }: TuningCase, found: Recommendation, interval_s: number): number {
+  return wallPerWork({ interval_s, cost_s: costAt_s(found, interval_s), mtbf_s, restart_s: 0 });
+}
+
 /** The exact one first. */
-export function formulasOf(given: TuningCase, { interval, limits, cost_s }: Recommendation): FormulaRow[] {
-  const { persist_s = 0, slowdown = 0, restart_s, mtbf_s, step_s } = given;
-  const wall = (interval_s: number) => wallPerWork({ interval_s, cost_s, mtbf_s, restart_s: 0 });
+export function formulasOf(given: TuningCase, found: Recommendation): FormulaRow[] {
+  const { interval, limits, cost_s } = found;
+  const { step_s } = given;
+  const wall = (interval_s: number) => wallOf(given, found, interval_s);
   const best = wall(interval.exact_s);
   const steps = pccheckSteps(given);
   const all: (readonly [name: string, short: string, interval_s: number | null])[] = [
@@ -38,7 +56,7 @@ export function formulasOf(given: TuningCase, { interval, limits, cost_s }: Reco
   return all.flatMap(([name, short, interval_s]): FormulaRow[] => {
     if (interval_s === null) return [];
     if (interval_s === 0) return [{ name, short, interval_s, expected: null, beyondBest: null }];
-    const expected = expectedAt(interval_s, { cost_s, mtbf_s, restart_s, persist_s: persist_s * (1 - slowdown) });
+    const expected = expectedOf(given, found, interval_s);
     const beyond = wall(interval_s) / best - 1;
     const isDone = expected.ettr > 0 && Number.isFinite(beyond);
     return [{ name, short, interval_s, expected: isDone ? expected : null, beyondBest: isDone ? Math.max(0, beyond) : null }];
@@ -60,24 +78,38 @@ export function pccheckSteps({ persist_s = 0, step_s, maxOverhead, maxInFlight =
 const HARDLY = 1e-3;
 
 /** What nobody who reads the interval alone would think of. */
-export function warningsOf({ given }: TunePlan, { interval, binding, limits, expected, within1Percent_s }: Recommendation): string[] {
+export function warningsOf({ given }: TunePlan, found: Recommendation): string[] {
+  const { interval, binding, limits, expected } = found;
   const { inFlight, maxOverhead } = limits;
+  const { recommended_s } = interval;
+  // With what no limit of the user's forbids.
+  const best_s = Math.max(interval.exact_s, inFlight ?? 0);
+  const best = expectedOf(given, found, best_s);
   const warnings: string[] = [];
-  if (expected.ettr < HARDLY) {
+  if (best.ettr < HARDLY) {
     warnings.push('Hardly anything gets done: failures come faster than work and a save are over. Make saves cheaper, or failures rarer.');
-  } else if (expected.ettr < 0.5) {
+  } else if (best.ettr < 0.5) {
     warnings.push('More than half of all time is lost: make saves or restarts cheaper, or failures rarer.');
   }
-  if (binding === 'maxInterval' && inFlight !== null && inFlight > interval.recommended_s) {
+  if (inFlight !== null && inFlight > recommended_s) {
     warnings.push(
       `Saves would come faster than they become durable: with ${given.maxInFlight ?? 1} in flight no interval below ${formatDuration_s(inFlight)} can be kept, and training will wait.`,
     );
   }
-  if (binding === 'maxInterval' && maxOverhead !== null && maxOverhead > interval.recommended_s) {
+  if (maxOverhead !== null && maxOverhead > recommended_s) {
     warnings.push(`Saving takes more than --max-overhead: it would keep to that from ${formatDuration_s(maxOverhead)} on.`);
   }
-  if ((binding === 'minInterval' || binding === 'maxOverhead') && interval.recommended_s > within1Percent_s[1]) {
-    warnings.push(`The limit costs more than 1 % of the run: the best interval is ${formatDuration_s(interval.exact_s)}.`);
+  if (limits.maxInterval !== null && recommended_s > limits.maxInterval) {
+    warnings.push(`A step takes longer than --max-interval: it cannot be kept.`);
+  }
+  const beyond = wallOf(given, found, recommended_s) / wallOf(given, found, best_s) - 1;
+  if (binding !== 'optimum' && binding !== 'inFlight' && !(beyond <= 0.01) && best.ettr >= HARDLY) {
+    const subject = recommended_s === given.step_s && recommended_s > best_s ? 'That a step takes so long' : 'The limit';
+    const isLost = expected.ettr < HARDLY;
+    const cost = isLost ? 'leaves hardly any time that is useful' : `costs ${formatShare(beyond)} of the run`;
+    warnings.push(
+      `${subject} ${cost}: the best interval is ${formatDuration_s(best_s)}, with ${formatShare(best.ettr)} of all time useful.`,
+    );
   }
   return warnings;
 }

@@ -2,6 +2,7 @@
 import type { StallSource } from '../../bench/sources.js';
 import type { CostSample } from '../../interval/cost-model.js';
 import { countedMtbf_s } from '../../interval/counted-failures.js';
+import { DEFAULT_PRIOR } from '../../interval/failure-estimate.js';
 import { mtbfOf_s } from '../../interval/failures.js';
 import type { TuningCase } from '../../interval/recommend.js';
 import type { CommonOptions } from '../command.js';
@@ -48,6 +49,8 @@ export interface TunePlan {
   readonly confidence: { readonly cost_s: Range | null; readonly mtbf_s: Range | null };
   /** Of the run: failures that were seen, in how many seconds. */
   readonly seen: { readonly failures: number; readonly uptime_s: number } | null;
+  /** The prior that the mean time between failures rests on as well; `null` where that was given. */
+  readonly prior_s: number | null;
   /** What to know of the estimates. */
   readonly warnings: readonly string[];
   /** What was measured, for the plots: mean interval and overhead of the run, and what saves cost. */
@@ -85,6 +88,7 @@ export async function planOfTune(options: TuneOptions): Promise<TunePlan> {
       mtbf_s: failures === undefined ? (ofRun as RunEstimates).mtbfRange_s : failures.range,
     },
     seen: ofRun?.seen ?? null,
+    prior_s: failures === undefined ? DEFAULT_PRIOR.mtbf_s : null,
     warnings: [
       // Of a run without a history it is said why more had to be given.
       ...(ofRun?.stall_s === undefined ? (ofRun?.warnings ?? []) : []),
@@ -138,6 +142,9 @@ function caseOf(options: TuneOptions, saves: Estimates, run: Estimates | undefin
     maxInFlight: inFlight,
     ...{ maxOverhead, minInterval_s: minInterval, maxInterval_s: maxInterval, step_s: stepTime ?? run?.step_s },
   };
+  if (slowdown !== undefined && slowdown > 0 && given.persist_s === 0) {
+    throw usage('--slowdown is for the time until a checkpoint is durable: give that too, with --persist.');
+  }
   if (given.stall_s + given.slowdown * given.persist_s > 0) return given;
   throw usage(
     'A save that costs training nothing needs no interval: it can be made at every step. Give --cost, or --slowdown with --persist.',

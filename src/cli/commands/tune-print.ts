@@ -1,7 +1,6 @@
 /** What `holdfast tune` prints for people. */
 import type { CurvePoint } from '../../interval/expected.js';
 import { formatShare } from '../../interval/format-share.js';
-import type { Binding } from '../../interval/limits.js';
 import type { Recommendation } from '../../interval/recommend.js';
 import { drawCurve } from '../../terminal/curve.js';
 import { formatBytes, formatInteger, plural } from '../../terminal/format.js';
@@ -100,12 +99,13 @@ function confidenceText({ recommended_s: [low, high], beyondBest }: Recommendati
   return `${formatDuration_s(low)} to ${formatDuration_s(high)} would be best at the ends of these 95 % intervals; wherever in them the truth lies, the recommended one takes at most ${longer(beyondBest)} longer than the best`;
 }
 
-const BINDINGS: Readonly<Record<Binding, string | undefined>> = {
+const BINDINGS: Readonly<Record<Recommendation['binding'], string | undefined>> = {
   optimum: undefined,
   inFlight: 'the optimum is shorter, but a save has to be durable before the next one',
   maxOverhead: 'the optimum is shorter, but saving would take more than --max-overhead',
   minInterval: 'the optimum is shorter than --min-interval',
   maxInterval: '--max-interval is shorter than what else would be recommended',
+  step: 'what else would be recommended is shorter than a step, behind which alone there can be a save',
 };
 
 function printRows(rows: readonly (readonly [string, string])[]): void {
@@ -124,16 +124,20 @@ function restartText({ given: { restart_s = 0 } }: TunePlan): string {
 
 function costText({ given, source, bytes, memory }: TunePlan): string {
   const { stall_s, persist_s = 0, slowdown = 0 } = given;
-  const parts =
-    persist_s === 0
-      ? ''
-      : `: training waits ${formatDuration_s(stall_s)}, and is ${formatShare(slowdown)} slower for ${formatDuration_s(persist_s)}`;
+  const meanwhile =
+    slowdown === 0
+      ? `${formatDuration_s(persist_s)} later it is durable`
+      : `is ${formatShare(slowdown)} slower for ${formatDuration_s(persist_s)}`;
+  const waits = slowdown === 1 ? 'for all of it' : `${formatDuration_s(stall_s)}, and ${meanwhile}`;
+  const parts = persist_s === 0 ? '' : `: training waits ${waits}`;
   const of = bytes === null ? '' : `, for ${formatBytes(bytes)}${memory === null ? '' : ` of memory "${memory}"`}`;
   return `${parts}${source === 'options' ? '' : of}`;
 }
 
-function seenText({ seen }: TunePlan): string {
-  return seen === null ? '' : `; the run has failed ${plural(seen.failures, 'time')} in ${formatDuration_s(seen.uptime_s)}`;
+function seenText({ seen, prior_s }: TunePlan): string {
+  const prior = prior_s === null ? '' : `a prior of ${formatDuration_s(prior_s)}, which counts as one failure`;
+  if (seen === null) return prior === '' ? '' : `; that is ${prior}`;
+  return `; the run has failed ${plural(seen.failures, 'time')} in ${formatDuration_s(seen.uptime_s)}${prior === '' ? '' : `, and there is ${prior}`}`;
 }
 
 function sure(range: Range | null): string {

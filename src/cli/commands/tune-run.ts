@@ -2,6 +2,7 @@
 import { keptSteps, type RunHistory } from '../../format/history.js';
 import { estimateMean } from '../../interval/cost-model.js';
 import { FailureEstimate } from '../../interval/failure-estimate.js';
+import { formatDuration_s } from '../../interval/format-duration.js';
 import { middle } from '../../interval/middle.js';
 import { type ListedCheckpoint, listDirectory } from '../../manager/describe.js';
 import { plural } from '../../terminal/format.js';
@@ -11,7 +12,8 @@ import type { Estimates, Range } from './tune-estimates.js';
 export interface RunEstimates extends Estimates {
   readonly mtbf_s: number;
   readonly mtbfRange_s: Range;
-  readonly seen: { readonly failures: number; readonly uptime_s: number };
+  /** `null` without a history. */
+  readonly seen: { readonly failures: number; readonly uptime_s: number } | null;
   /** How sure the mean time between failures is; for those who have not said a better one. */
   readonly failureWarnings: readonly string[];
   /** Its mean interval, and what it lost, where that is known. */
@@ -22,6 +24,8 @@ export interface RunEstimates extends Estimates {
 const LAST_SAVES = 50;
 /** Fewer tell little. */
 const FEW = 3;
+/** So many times what was seen is something else. */
+const FAR = 2;
 
 /** Throws `ERR_NOT_FOUND`, `ERR_NOT_A_DIRECTORY`, and what else the operating system says. */
 export async function estimatesOfRun(directory: string): Promise<RunEstimates> {
@@ -32,7 +36,7 @@ export async function estimatesOfRun(directory: string): Promise<RunEstimates> {
     ...(history.saves.length > 0 ? ofSaves(history) : ofManifests(checkpoints, history)),
     ...failuresOf(history),
     restart_s: restores.length === 0 ? undefined : estimateMean(restores.map(({ restart_s }) => restart_s)).value,
-    seen: { failures, uptime_s },
+    seen: history.lives.length === 0 ? null : { failures, uptime_s },
     measured: measuredPoints(history),
   };
 }
@@ -95,12 +99,22 @@ function failuresOf(history: RunHistory): Pick<RunEstimates, 'mtbf_s' | 'mtbfRan
     estimate.exposed(up_s);
     if (end === 'failed') estimate.failed();
   }
-  const { mtbf_s, low_s, high_s, failures } = estimate.estimate;
-  const text =
-    failures === 0
-      ? 'The run has not failed yet: the mean time between failures is mostly the prior of a day. Give --mtbf if you know better.'
-      : `The run has failed only ${failures === 1 ? 'once' : 'twice'}: its mean time between failures is hardly known.`;
-  return { mtbf_s, mtbfRange_s: [low_s, high_s], failureWarnings: failures < FEW ? [text] : [] };
+  const { mtbf_s, low_s, high_s, failures, uptime_s } = estimate.estimate;
+  return { mtbf_s, mtbfRange_s: [low_s, high_s], failureWarnings: warn() };
+
+  function warn(): string[] {
+    const unlessKnown = 'Give --mtbf if you know better.';
+    if (history.lives.length === 0)
+      return [`There is no history of failures: that they come once a day is a prior, no more. ${unlessKnown}`];
+    if (failures === 0) return [`The run has not failed yet: the mean time between failures is mostly the prior of a day. ${unlessKnown}`];
+    if (failures < FEW)
+      return [`The run has failed only ${failures === 1 ? 'once' : 'twice'}: its mean time between failures is hardly known.`];
+    const seen_s = uptime_s / failures;
+    if (mtbf_s <= FAR * seen_s) return [];
+    return [
+      `By what was seen alone a failure comes every ${formatDuration_s(seen_s)}; that it is longer here is due to the prior of a day. ${unlessKnown}`,
+    ];
+  }
 }
 
 function measuredPoints(history: RunHistory): RunEstimates['measured'] {

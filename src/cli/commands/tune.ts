@@ -10,7 +10,7 @@ import { htmlOption, parseCount, parseOneSize } from './bench-options.js';
 import { collect } from './prune-options.js';
 import { duration, parsePositive, parseShare } from './simulate-options.js';
 import { confidenceOf, type RecommendationConfidence } from './tune-confidence.js';
-import { availability_s, formulasOf, pccheckSteps, warningsOf } from './tune-formulas.js';
+import { availability_s, expectedOf, formulasOf, pccheckSteps, warningsOf } from './tune-formulas.js';
 import { planOfTune, type TuneOptions, type TunePlan } from './tune-options.js';
 import { printTuning } from './tune-print.js';
 
@@ -89,11 +89,12 @@ export const registerTune: RegisterCommand = (program, _context) => {
 };
 
 /** Wide enough for the optimum, the recommendation and what was measured. */
-function curveOf({ given, measured }: TunePlan, { cost_s, interval }: Recommendation) {
-  const { mtbf_s, restart_s, persist_s = 0, slowdown = 0 } = given;
+function curveOf({ given, measured }: TunePlan, found: Recommendation) {
+  const { cost_s, interval } = found;
+  const { mtbf_s } = given;
   const shown = [interval.exact_s, interval.recommended_s, ...measured.map(({ interval_s }) => interval_s)];
   const [from_s, to_s] = [Math.min(...shown) / 10, Math.max(...shown) * 10];
-  return expectedCurve({ cost_s, mtbf_s, restart_s, persist_s: persist_s * (1 - slowdown) }, { points: 129, from_s, to_s });
+  return expectedCurve({ cost_s, mtbf_s }, { points: 129, from_s, to_s }).map(({ interval_s }) => expectedOf(given, found, interval_s));
 }
 
 /** The fields spelled out: they are an interface to other programs. */

@@ -51,7 +51,8 @@ export function formula(name: FormulaName, assumed: { readonly cost_s?: number; 
     throw invalid(`There is no formula "${String(name)}". There are ${Object.keys(FORMULAS).join(', ')}.`);
   const constant_s = (job: CompleteJob) => {
     const interval_s = FORMULAS[name]({ cost_s: assumed.cost_s ?? costOf(job, 0), mtbf_s: assumed.mtbf_s ?? knownMtbf(name, job, 0) });
-    assertPositive(`formula ${name}`, { interval_s });
+    if (interval_s === 0)
+      throw invalid(`The formula ${name} has no interval for saves that cost twice the mean time between failures or more. Leave it out.`);
     return interval_s;
   };
   return {
