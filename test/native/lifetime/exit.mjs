@@ -1,6 +1,6 @@
 /** process.exit() in the middle of a write and of a read of gigabytes: prompt, with its exit code. */
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { addon, assert, passed, pause, readOptions, repeated, slow, temporaryDirectory, writerOptions } from './common.mjs';
@@ -12,16 +12,14 @@ const times = 64;
 if (mode === undefined) {
   const here = temporaryDirectory();
   for (const each of ['write', 'finish', 'read', 'open', 'worker-write', 'uncaught', 'arena', 'prefault', 'rename']) {
-    const result = spawnSync(process.execPath, [fileURLToPath(import.meta.url), each, here], { encoding: 'utf8' });
-    const ended = Date.now();
-    const detail = `${each}: status ${result.status}, signal ${result.signal}\n${result.stdout}${result.stderr}`;
-    assert.equal(result.status, 7, detail);
-    const began = Number(/exiting at (\d+)/.exec(result.stdout)?.[1]);
-    assert.ok(ended - began < 1000 * slow, `${detail} took ${ended - began} ms to exit`);
+    // On a busy machine one exit may be late; one that waits for the work is late every time.
+    let took = Number.POSITIVE_INFINITY;
+    for (let attempt = 0; attempt < 4 && !(took < 1000 * slow); attempt++) took = Math.min(took, leaves(each, here));
+    assert.ok(took < 1000 * slow, `${each} took ${took} ms to exit, and longer in three other attempts`);
   }
   passed();
 } else {
-  const file = path.join(directory, mode);
+  const file = path.join(directory, `${mode}-${process.pid}`);
   const leave = () => {
     process.stdout.write(`exiting at ${Date.now()}\n`);
     process.exit(7);
@@ -86,4 +84,15 @@ if (mode === undefined) {
       leave();
     }
   }
+}
+
+/** Milliseconds from the call of process.exit to the end of the process, which must end with the exit code that it has given. */
+function leaves(how, here) {
+  const result = spawnSync(process.execPath, [fileURLToPath(import.meta.url), how, here], { encoding: 'utf8' });
+  const ended = Date.now();
+  for (const file of readdirSync(here)) rmSync(path.join(here, file), { recursive: true });
+  assert.equal(result.status, 7, `${how}: status ${result.status}, signal ${result.signal}\n${result.stdout}${result.stderr}`);
+  const began = Number(/exiting at (\d+)/.exec(result.stdout)?.[1]);
+  assert.ok(began > 0, `${how}: it does not say when\n${result.stdout}${result.stderr}`);
+  return ended - began;
 }
