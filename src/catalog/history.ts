@@ -1,36 +1,56 @@
 /** `.history.jsonl` in a directory of checkpoints: what saves, restores and failures took. A help for estimates: never needed, never trusted. */
 import { constants } from 'node:fs';
 import path from 'node:path';
+import type { Engine } from '../engine/contract.js';
 import { toHoldfastError } from '../engine/system-error.js';
+import { HoldfastError } from '../errors.js';
 import { condenseHistory, foldHistory, type RunHistory } from '../format/history.js';
 import { decodeHistoryEvent, encodeHistoryEvent, type HistoryEvent } from '../format/history-events.js';
 import { HISTORY_NAME, TEMPORARY_PREFIX } from '../format/names.js';
 import { openSmall } from '../fs.js';
 import { readSmallFile, replaceFile } from '../storage/local.js';
+import { assertLockFree } from './lock.js';
 
 /** Far more than is ever kept. */
 const MAX_BYTES = 64 * 1024 * 1024;
+const NEWLINE = 0x0a;
 /** So many lines are made fewer. */
 const MAX_EVENTS = 20_000;
 
-const FLAGS = constants.O_WRONLY | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
+// Opening a pipe must not wait for somebody who reads it.
+const FLAGS = constants.O_WRONLY | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
-/** The history of `directory`: empty where none was written. Throws what the operating system says, as HoldfastError. */
-export async function readHistory(directory: string): Promise<RunHistory> {
+/**
+ * The history of `directory`: empty where none was written. A last life that nobody lives any more has failed. Throws what the operating system says,
+ * as HoldfastError.
+ */
+export async function readHistory(directory: string, engine: Engine): Promise<RunHistory> {
   const file = path.join(directory, HISTORY_NAME);
   try {
-    return foldHistory(await readEvents(file));
+    const events = await readEvents(file);
+    const history = foldHistory(events);
+    if (history.lives.at(-1)?.end !== 'open' || (await isWritten(directory, engine))) return history;
+    // As the next writer would tell it.
+    const { lives, ...rest } = foldHistory([...events, { event: 'opened', run: '', at_ms: 0, up_s: 0 }]);
+    return { ...rest, lives: lives.slice(0, -1) };
   } catch (error) {
     throw toHoldfastError(error, `read ${file}`, { path: file });
   }
 }
 
+async function isWritten(directory: string, engine: Engine): Promise<boolean> {
+  return await assertLockFree(directory, engine).then(
+    () => false,
+    () => true,
+  );
+}
+
 async function readEvents(file: string): Promise<HistoryEvent[]> {
   const bytes = await readSmallFile(file, MAX_BYTES).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
+    if (error.code === 'ENOENT') return new Uint8Array();
     throw error;
   });
-  if (bytes === undefined) return [];
+  if (bytes === undefined) throw notOurs(file);
   const events = Buffer.from(bytes).toString('utf8').split('\n').map(decodeHistoryEvent);
   return events.filter((event) => event !== undefined);
 }
@@ -88,6 +108,9 @@ export class HistoryLog {
       } catch (error) {
         this.fail('written', error);
         this.torn = true;
+        // With the next event, if it can be written then: without its beginning a life would be taken for a part of the one before.
+        this.waiting.unshift(...events);
+        break;
       }
     }
     this.writing = undefined;
@@ -106,14 +129,21 @@ export class HistoryLog {
     await replaceFile(this.file, Buffer.from(this.events.map(toLine).join('')), TEMPORARY_PREFIX);
   }
 
-  /** The file is opened each time: the directory may have gone, or come back, since. */
-  private async append(events: readonly HistoryEvent[]): Promise<void> {
-    const bytes = Buffer.from((this.torn ? '\n' : '') + events.map(toLine).join(''));
+  /** The file is opened each time: the directory may have gone, or come back, since. Where that fails, `events` is left with those that are not in it. */
+  private async append(events: HistoryEvent[]): Promise<void> {
+    const start = this.torn ? '\n' : '';
+    const bytes = Buffer.from(start + events.map(toLine).join(''));
+    let at = 0;
     const file = await openSmall(this.file, FLAGS, 0o644);
     try {
-      const { size } = await file.stat();
-      for (let at = 0; at < bytes.length; ) at += await file.write(bytes, at, bytes.length - at, size + at);
+      const stat = await file.stat();
+      if (!stat.isFile()) throw notOurs(this.file);
+      const { size } = stat;
+      while (at < bytes.length) at += await file.write(bytes, at, bytes.length - at, size + at);
       this.torn = false;
+    } catch (error) {
+      events.splice(0, Math.max(0, bytes.subarray(0, at).filter((byte) => byte === NEWLINE).length - start.length));
+      throw error;
     } finally {
       await file.close();
     }
@@ -122,4 +152,9 @@ export class HistoryLog {
 
 function toLine(event: HistoryEvent): string {
   return `${encodeHistoryEvent(event)}\n`;
+}
+
+function notOurs(file: string): HoldfastError {
+  const message = `${file} is not what Holdfast writes there, a file of at most ${MAX_BYTES / 2 ** 20} MiB. Move it away.`;
+  return new HoldfastError('ERR_FORMAT', message, { path: file });
 }

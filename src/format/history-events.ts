@@ -31,7 +31,7 @@ export interface SavedEvent extends Timed {
   readonly stall_s: number;
   /** From the snapshot to the durable checkpoint; 0 where training was blocked for all of it. */
   readonly persist_s: number;
-  /** By which share training was slower while the save was written; missing where it was not to be seen. */
+  /** By which share training was slower while the save was written, from −1 (noise, as above zero) to 1; missing where it was not to be seen. */
   readonly slowdown?: number;
   /** What a step takes while nothing is written. */
   readonly step_s?: number;
@@ -74,7 +74,7 @@ const NUMBERS = {
 } as const satisfies Readonly<Record<HistoryEvent['event'], readonly string[]>>;
 
 const MOST = Number.MAX_SAFE_INTEGER;
-const OPTIONAL_NUMBERS: readonly string[] = ['slowdown', 'step_s', 'step'];
+const OPTIONAL_NUMBERS: readonly string[] = ['step_s', 'step'];
 const TEXTS: Readonly<Partial<Record<HistoryEvent['event'], string>>> = { opened: 'run', interval: 'reason' };
 
 /** One line, without its end. Numbers are cut to nine digits: nobody measures better. */
@@ -100,10 +100,12 @@ export function decodeHistoryEvent(line: string): HistoryEvent | undefined {
   // As large as a time or a size may be: sums of them stay numbers.
   const isAmount = (field: string) => Number.isFinite(fields[field]) && (fields[field] as number) >= 0 && (fields[field] as number) <= MOST;
   const text = TEXTS[event];
-  if (!['at_ms', 'up_s', ...NUMBERS[event]].every(isAmount)) return undefined;
+  // The wall clock is for people: it may show anything.
+  if (!Number.isFinite(fields['at_ms']) || !['up_s', ...NUMBERS[event]].every(isAmount)) return undefined;
   if (!OPTIONAL_NUMBERS.every((field) => fields[field] === undefined || isAmount(field))) return undefined;
   // A share: more would say that training went backwards.
-  if ((fields['slowdown'] as number) > 1) return undefined;
+  const { slowdown = 0 } = fields;
+  if (!(typeof slowdown === 'number' && slowdown >= -1 && slowdown <= 1)) return undefined;
   if (text !== undefined && typeof fields[text] !== 'string') return undefined;
   return value as HistoryEvent;
 }

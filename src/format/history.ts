@@ -7,6 +7,8 @@ export interface Life {
   readonly up_s: number;
   /** Whether it came to a step of training at all: what dies before says nothing of how often training fails. */
   readonly trained: boolean;
+  /** Whether a save of it became durable. */
+  readonly hasSaved: boolean;
   /**
    * How it ended: `failed` without a word, or with work that the next one had to do again; `ended` by itself; `open` where nothing shows that it
    * has ended.
@@ -14,7 +16,7 @@ export interface Life {
   readonly end: 'failed' | 'ended' | 'open';
   /** The step it went on from; missing where it began anew. */
   readonly restoredStep?: number;
-  /** The last step that it is known to have come to. */
+  /** The step at which it was last seen. */
   readonly lastStep?: number;
 }
 
@@ -36,10 +38,14 @@ export interface RunHistory {
 interface Mutable {
   up_s: number;
   trained: boolean;
+  hasSaved: boolean;
   end: Life['end'];
-  restoredStep: number | undefined;
+  /** Before the first step: what training will go on from, unless something else is restored after all. */
+  restored: RestoredEvent | undefined;
   lastStep: number | undefined;
 }
+
+type SignOfLife = Exclude<HistoryEvent, { event: 'opened' | 'restored' | 'interval' }>;
 
 /** Folds events, in their order, into the history that they tell. */
 export function foldHistory(events: readonly HistoryEvent[]): RunHistory {
@@ -51,11 +57,16 @@ export function foldHistory(events: readonly HistoryEvent[]): RunHistory {
     if (event.event === 'opened') {
       // There is one writer at a time: whoever opens the directory finds the one before him gone.
       if (life?.end === 'open') life.end = 'failed';
-      lives.push({ up_s: 0, trained: false, end: 'open', restoredStep: undefined, lastStep: undefined });
+      lives.push({ up_s: 0, trained: false, hasSaved: false, end: 'open', restored: undefined, lastStep: undefined });
     } else if (life !== undefined) {
       life.up_s = Math.max(life.up_s, event.up_s);
-      if (event.event === 'restored') restore(lives, event, restores);
-      else if (event.event !== 'interval') take(life, event);
+      if (event.event === 'restored') {
+        // Behind the first step somebody only looks.
+        if (!life.trained) life.restored = event;
+      } else if (event.event !== 'interval') {
+        if (event.step !== undefined && !life.trained) begin(lives, restores);
+        take(life, event);
+      }
       if (event.event === 'saved') saves.push(event);
     }
   }
@@ -71,27 +82,42 @@ export function foldHistory(events: readonly HistoryEvent[]): RunHistory {
   };
 }
 
-function take(life: Mutable, event: Exclude<HistoryEvent, { event: 'opened' | 'restored' | 'interval' }>): void {
-  if (event.step !== undefined) {
-    life.trained = true;
-    life.lastStep = Math.max(life.lastStep ?? 0, event.step);
-  }
-  // Another manager of the same process may have gone on.
-  life.end = event.event === 'closed' || event.event === 'preempted' ? 'ended' : 'open';
-}
-
-/** Training goes on from there, unless it has gone on already: then somebody only looked. */
-function restore(lives: readonly Mutable[], event: RestoredEvent, restores: RestoredEvent[]): void {
+/** The last life begins to train, from where it has been restored to. Only now it shows that the one before, which ended in good order, had lost work. */
+function begin(lives: readonly Mutable[], restores: RestoredEvent[]): void {
   const life = lives.at(-1) as Mutable;
-  if (life.trained || life.restoredStep !== undefined) return;
-  life.restoredStep = event.step;
-  restores.push(event);
-  // An exception that closes the manager on its way out loses work like a power cut.
+  life.trained = true;
+  if (life.restored === undefined) return;
+  restores.push(life.restored);
   const before = lives.slice(0, -1).findLast(({ trained }) => trained);
-  if (before?.end === 'ended' && (before.lastStep ?? 0) > event.step) before.end = 'failed';
+  if (before !== undefined && hasLostWork(before, life.restored.step)) before.end = 'failed';
 }
 
-function toLife({ restoredStep, lastStep, ...life }: Mutable): Life {
+/** Whether a life that ended by itself had come further than the next one goes on from: an exception that closes the manager loses work like a power cut. */
+export function hasLostWork(
+  { end, lastStep = 0 }: Pick<Life, 'end'> & { readonly lastStep?: number | undefined },
+  restoredStep: number,
+): boolean {
+  return end === 'ended' && lastStep > restoredStep;
+}
+
+function take(life: Mutable, event: SignOfLife): void {
+  const { lastStep = -1 } = life;
+  if (event.event === 'saved') {
+    life.hasSaved = true;
+    // What a save cost is known when training is further, or over: it is no sign that it goes on.
+    if (event.step <= lastStep) return;
+    life.lastStep = event.step;
+    life.end = 'open';
+    return;
+  }
+  // Training may go back by itself.
+  life.lastStep = event.step ?? life.lastStep;
+  // Another manager of the same process may have gone on.
+  life.end = event.event === 'alive' ? 'open' : 'ended';
+}
+
+function toLife({ restored, lastStep, ...life }: Mutable): Life {
+  const restoredStep = life.trained ? restored?.step : undefined;
   return { ...life, ...(restoredStep === undefined ? {} : { restoredStep }), ...(lastStep === undefined ? {} : { lastStep }) };
 }
 
@@ -100,43 +126,39 @@ const MAX_SAVES = 256;
 const MAX_INTERVALS = 32;
 const MAX_LIVES = 1000;
 
-/** The same history in fewer events: of long runs the beginning goes, and signs of life that later ones made needless. */
+/** The same history in fewer events, a few thousand at most: of long runs the beginning goes, and of each life what changes nothing in what it tells. */
 export function condenseHistory(events: readonly HistoryEvent[]): HistoryEvent[] {
   const openings = events.flatMap(({ event }, index) => (event === 'opened' ? [index] : []));
-  const recent = events.slice(openings.at(-MAX_LIVES) ?? 0);
-  const firsts = firstSteps(recent);
-  let saves = 0;
-  let intervals = 0;
-  /** Whether a later event says how far this life came. */
-  let isSurpassed = false;
-  const wanted = (event: HistoryEvent): boolean => {
-    if (event.event === 'interval') return ++intervals <= MAX_INTERVALS;
-    const isLast = !isSurpassed;
-    if (event.event === 'opened') isSurpassed = false;
-    else if (isStep(event)) isSurpassed = true;
-    if (event.event === 'saved') return ++saves <= MAX_SAVES || isLast || firsts.has(event);
-    return event.event !== 'alive' || isLast || firsts.has(event);
-  };
-  return recent.toReversed().filter(wanted).toReversed();
+  const firsts = openings.slice(-MAX_LIVES);
+  const needed = new Set<HistoryEvent>();
+  for (const [i, first] of firsts.entries()) for (const event of tellingOf(events.slice(first, firsts[i + 1]))) needed.add(event);
+  const recent = events.slice(firsts[0] ?? events.length);
+  for (const event of recent.filter(({ event }) => event === 'saved').slice(-MAX_SAVES)) needed.add(event);
+  for (const event of recent.filter(({ event }) => event === 'interval').slice(-MAX_INTERVALS)) needed.add(event);
+  return recent.filter((event) => needed.has(event));
 }
 
-/** Whether it says how far training has come. */
-function isStep(event: HistoryEvent): boolean {
-  return event.event !== 'restored' && 'step' in event;
-}
-
-/** Of each life, what shows that it has begun to train: a restore behind it is none that training went on from. */
-function firstSteps(events: readonly HistoryEvent[]): ReadonlySet<HistoryEvent> {
-  const firsts = new Set<HistoryEvent>();
-  let trained = false;
-  for (const event of events) {
-    if (event.event === 'opened') trained = false;
-    else if (!trained && isStep(event)) {
-      trained = true;
-      firsts.add(event);
-    }
-  }
-  return firsts;
+/** Of the events of one life those that {@link foldHistory} makes it of. */
+function tellingOf(life: readonly HistoryEvent[]): HistoryEvent[] {
+  const isSign = (event: HistoryEvent): event is SignOfLife => !['opened', 'restored', 'interval'].includes(event.event);
+  const begin = life.findIndex((event) => isSign(event) && event.step !== undefined);
+  const restored = life.slice(0, begin === -1 ? life.length : begin).findLast(({ event }) => event === 'restored');
+  const signs = life.filter(isSign);
+  const stands = signs.findLastIndex((event) => event.event !== 'saved' && event.step !== undefined);
+  // Saves behind the last step that was told may be further than that.
+  const saved = signs.slice(stands + 1).filter(({ event }) => event === 'saved');
+  const furthest = saved.reduce<SignOfLife | undefined>(
+    (most, event) => ((event.step ?? 0) > (most?.step ?? -1) ? event : most),
+    undefined,
+  );
+  const last = life.reduce((latest, event) => (event.up_s >= latest.up_s ? event : latest), life[0] as HistoryEvent);
+  const telling = [
+    ...[life[0], restored, life[begin], signs[stands], furthest, last],
+    signs.findLast(({ event }) => event === 'saved'),
+    signs.findLast(({ event }) => event === 'closed' || event === 'preempted'),
+    signs.findLast(({ event }) => event === 'alive'),
+  ];
+  return telling.filter((event) => event !== undefined);
 }
 
 /** Steps of all lives that are not lost: of each from where it went on to where the next one did, of the last as far as it came. */

@@ -1,9 +1,10 @@
 /** Chooses the checkpoint interval while a run goes on, from what its saves, restores and failures have shown. Pure: it is told everything. */
 import { assertKnown } from '../known-options.js';
+import { BarrenLives } from './barren-lives.js';
 import { assertCount, assertNotNegative, assertPositive, assertShare, refuse } from './checks.js';
 import { DEFAULT_PRIOR, FailureEstimate, type FailurePrior, type MtbfEstimate } from './failure-estimate.js';
-import { budgetFloor_s, effectiveCost_s, inFlightFloor_s } from './floors.js';
-import { type Binding, keepWithin } from './limits.js';
+import { budgetFloor_s, inFlightFloor_s } from './floors.js';
+import { type Binding, type IntervalLimits, keepWithin } from './limits.js';
 import { middleMean } from './middle.js';
 import { exactInterval_s } from './optimal.js';
 
@@ -27,7 +28,10 @@ export interface ControllerOptions {
 export interface ObservedSave {
   readonly stall_s: number;
   readonly persist_s: number;
-  /** Share of `persist_s` that training lost to slowdown; where it was not seen, the saves before tell. */
+  /**
+   * Share of `persist_s` that training lost to slowdown; where it was not seen, the saves before tell. From −1 to 1: a single measurement may be below
+   * zero where steps are not all alike, as it is above it as often; their mean is not.
+   */
   readonly slowdown?: number | undefined;
 }
 
@@ -44,7 +48,7 @@ export interface CostEstimate {
   readonly slowdown: number;
   /** c + σ·P. */
   readonly cost_s: number;
-  /** The least and the most expensive of them. */
+  /** The least and the most expensive of them; none less than its stall. */
   readonly low_s: number;
   readonly high_s: number;
 }
@@ -58,7 +62,10 @@ export interface IntervalDecision {
   readonly inFlightFloor_s: number;
   /** `undefined` before the first save. */
   readonly cost: CostEstimate | undefined;
-  readonly mtbf: MtbfEstimate;
+  readonly mtbf: MtbfEstimate & {
+    /** Whether a life has failed before it had saved anything, so that the prior is not believed for the time being. */
+    readonly isPriorLeftOut: boolean;
+  };
   /** From a failure until training goes on, as far as this was seen; `undefined` before the first restore. */
   readonly restart_s: number | undefined;
 }
@@ -76,23 +83,31 @@ const KEYS = [
 const FIRST_SAVE_S = 10;
 export const DEFAULT_MAX_INTERVAL_S = 12 * 3600;
 /** Costs change during a run: as many of the last saves are looked at. */
-const LAST_SAVES = 9;
+export const LAST_SAVES = 9;
 const LAST_RESTORES = 5;
 /** The optimum is flat: an interval that is off by this share costs half a percent more of the overhead, and a steady one is worth more. */
 const HYSTERESIS = 0.1;
 
+/** What was chosen, and what it has to keep to. */
+interface Choice {
+  readonly interval_s: number;
+  readonly reason: IntervalReason;
+  readonly limits: IntervalLimits;
+}
+
 export class IntervalController {
   private readonly failures: FailureEstimate;
+  private readonly barren = new BarrenLives();
   private readonly costs: ObservedSave[] = [];
   private readonly restarts: number[] = [];
-  private current: IntervalDecision;
+  private current: Choice;
 
   /** Throws `ERR_INVALID_ARGUMENT` for an option that is no number of its kind, as the methods do, which then leave everything as it was, and `ERR_UNKNOWN_OPTION`. */
   constructor(private readonly options: ControllerOptions = {}) {
     assertKnown('IntervalController', options, KEYS);
     checkOptions(options);
     this.failures = new FailureEstimate(options.prior ?? DEFAULT_PRIOR);
-    this.current = this.decide();
+    this.current = this.choose();
   }
 
   /** The interval in force. */
@@ -107,74 +122,94 @@ export class IntervalController {
 
   /** What it rests on, as of now. */
   get decision(): IntervalDecision {
-    const { interval_s, reason } = this.current;
-    return { ...this.decide(), interval_s, reason };
+    const { costs, restarts, current } = this;
+    const { interval_s, reason } = current;
+    const cost = costs.length === 0 ? undefined : estimateCost(costs);
+    const restart_s = restarts.length === 0 ? undefined : middleMean(restarts);
+    return { interval_s, reason, inFlightFloor_s: cost === undefined ? 0 : this.inFlightFloor_s(cost), cost, mtbf: this.mtbf(), restart_s };
   }
 
   /** A save became durable. */
   saved(save: ObservedSave): void {
     const { stall_s, persist_s, slowdown = 0 } = save;
-    effectiveCost_s({ stall_s, persist_s, slowdown });
+    const where = 'IntervalController';
+    assertNotNegative(where, { stall_s, persist_s });
+    if (!(slowdown >= -1 && slowdown <= 1)) throw refuse(where, 'slowdown', slowdown, 'a share from -1 to 1');
     this.costs.push(save);
     if (this.costs.length > LAST_SAVES) this.costs.shift();
+    this.barren.saved();
     this.update();
   }
 
-  /** Training went on from a checkpoint, so long after the process began. */
+  /** A life began from a checkpoint: training went on so long after the process did. */
   restored(restart_s: number): void {
     assertNotNegative('IntervalController', { restart_s });
     this.restarts.push(restart_s);
     if (this.restarts.length > LAST_RESTORES) this.restarts.shift();
+    this.barren.began();
   }
 
   /** It ran for so many seconds more without a failure. */
   exposed(seconds: number): void {
     this.failures.exposed(seconds);
+    this.barren.exposed(seconds);
   }
 
   /** It failed. */
   failed(): void {
     this.failures.failed();
+    this.barren.failed();
     this.update();
   }
 
-  /** Takes a new interval where it is another one, not where it is nearly the same. */
-  private update(): void {
-    const next = this.decide();
-    const { current } = this;
-    const isNear = Math.abs(Math.log(next.interval_s / current.interval_s)) < Math.log1p(HYSTERESIS);
-    if (isNear && next.reason === current.reason) return;
-    this.current = isNear && next.reason === 'optimum' ? { ...next, interval_s: current.interval_s } : next;
+  /** A whole life, as its history tells it: what its saves cost is told by {@link saved}. */
+  lived({ up_s, hasSaved, hasFailed }: { readonly up_s: number; readonly hasSaved: boolean; readonly hasFailed: boolean }): void {
+    this.barren.began();
+    this.exposed(up_s);
+    if (hasSaved) this.barren.saved();
+    if (hasFailed) this.failed();
+    this.barren.began();
   }
 
-  private decide(): IntervalDecision {
+  /** Takes a new interval where it is another one, not where it is nearly the same and keeps to the limits all the same. */
+  private update(): void {
+    const next = this.choose();
+    const { interval_s, reason } = this.current;
+    const isNear = Math.abs(Math.log(next.interval_s / interval_s)) < Math.log1p(HYSTERESIS);
+    const isKept = isNear && keepWithin(interval_s, next.limits)[0] === interval_s && (next.reason === reason || next.reason === 'optimum');
+    this.current = isKept ? { ...next, interval_s } : next;
+  }
+
+  private choose(): Choice {
     const { costs, options } = this;
-    const mtbf = this.mtbf();
-    const restart_s = this.restarts.length === 0 ? undefined : middleMean(this.restarts);
-    const { minInterval_s = 0, maxInterval_s = DEFAULT_MAX_INTERVAL_S } = options;
+    const { minInterval_s = 0, maxInterval_s = DEFAULT_MAX_INTERVAL_S, maxOverhead } = options;
+    const mtbf_s = options.mtbf_s ?? this.barren.mtbf_s(this.failures.mtbf_s);
+    const own = { minInterval: minInterval_s, maxInterval: maxInterval_s };
     if (costs.length === 0) {
-      const interval_s = Math.min(maxInterval_s, Math.max(minInterval_s, Math.min(FIRST_SAVE_S, mtbf.mtbf_s / 2)));
-      return { interval_s, reason: 'firstSave', inFlightFloor_s: 0, cost: undefined, mtbf, restart_s };
+      const limits = { inFlight: null, maxOverhead: null, ...own };
+      return { interval_s: keepWithin(Math.min(FIRST_SAVE_S, mtbf_s / 2), limits)[0], reason: 'firstSave', limits };
     }
     const cost = estimateCost(costs);
-    const { stall_s, persist_s } = cost;
     // A save that takes no time at all is one that the clock could not see.
     const cost_s = Math.max(cost.cost_s, 1e-6);
-    const { maxOverhead, maxInFlight = 1 } = options;
-    const inFlight = inFlightFloor_s({ stall_s, persist_s, maxInFlight });
-    const [interval_s, reason] = keepWithin(exactInterval_s({ cost_s, mtbf_s: mtbf.mtbf_s }), {
-      inFlight,
+    const limits = {
+      inFlight: this.inFlightFloor_s(cost),
       maxOverhead: maxOverhead === undefined ? null : budgetFloor_s({ cost_s, maxOverhead }),
-      minInterval: minInterval_s,
-      maxInterval: maxInterval_s,
-    });
-    return { interval_s, reason, inFlightFloor_s: inFlight, cost, mtbf, restart_s };
+      ...own,
+    };
+    const [interval_s, reason] = keepWithin(exactInterval_s({ cost_s, mtbf_s }), limits);
+    return { interval_s, reason, limits };
   }
 
-  private mtbf(): MtbfEstimate {
-    const { estimate } = this.failures;
+  private inFlightFloor_s({ stall_s, persist_s, slowdown }: CostEstimate): number {
+    return inFlightFloor_s({ stall_s, persist_s, slowdown, maxInFlight: this.options.maxInFlight ?? 1 });
+  }
+
+  private mtbf(): IntervalDecision['mtbf'] {
     const { mtbf_s } = this.options;
-    return mtbf_s === undefined ? estimate : { ...estimate, mtbf_s, low_s: mtbf_s, high_s: mtbf_s };
+    const { estimate } = this.failures;
+    if (mtbf_s === undefined) return this.barren.estimate(estimate);
+    return { ...estimate, mtbf_s, low_s: mtbf_s, high_s: mtbf_s, isPriorLeftOut: false };
   }
 }
 
@@ -197,15 +232,18 @@ function checkOptions({
 
 function estimateCost(costs: readonly ObservedSave[]): CostEstimate {
   const seen = costs.flatMap(({ slowdown }) => (slowdown === undefined ? [] : [slowdown]));
-  const slowdown = seen.length === 0 ? 0 : middleMean(seen);
-  const each = costs.map(({ stall_s, persist_s, slowdown: own = slowdown }) => effectiveCost_s({ stall_s, slowdown: own, persist_s }));
+  // Noise is as often below as above: only what is left of it in the mean is cut off.
+  const slowdown = seen.length === 0 ? 0 : Math.max(0, middleMean(seen));
+  const stall_s = middleMean(costs.map((save) => save.stall_s));
+  const each = costs.map((save) => save.stall_s + (save.slowdown ?? slowdown) * save.persist_s);
+  const least = costs.map((save, i) => Math.max(save.stall_s, each[i] as number));
   return {
     saves: costs.length,
-    stall_s: middleMean(costs.map(({ stall_s }) => stall_s)),
+    stall_s,
     persist_s: middleMean(costs.map(({ persist_s }) => persist_s)),
     slowdown,
-    cost_s: middleMean(each),
-    low_s: Math.min(...each),
-    high_s: Math.max(...each),
+    cost_s: Math.max(stall_s, middleMean(each)),
+    low_s: Math.min(...least),
+    high_s: Math.max(...least),
   };
 }

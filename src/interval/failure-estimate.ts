@@ -14,6 +14,9 @@ export interface FailurePrior {
 /** Nothing known: a day, worth one failure. */
 export const DEFAULT_PRIOR: FailurePrior = { mtbf_s: 86_400, weight: 1 };
 
+/** The shortest mean time between failures that is told, in seconds. */
+const LEAST_S = 1e-6;
+
 /** What is known of the mean time between failures. */
 export interface MtbfEstimate {
   readonly mtbf_s: number;
@@ -72,11 +75,20 @@ export class FailureEstimate {
   }
 
   get mtbf_s(): number {
-    return this.time_s / this.shape;
+    // Failures without end in no time at all: still a number that an interval can be reckoned with.
+    return Math.max(LEAST_S, this.time_s / this.shape);
   }
 
   get estimate(): MtbfEstimate {
     const { mtbf_s, failures, uptime_s, shape, time_s } = this;
-    return { mtbf_s, low_s: time_s / gammaQuantile(shape, 0.975), high_s: time_s / gammaQuantile(shape, 0.025), failures, uptime_s };
+    return { mtbf_s, ...rangeOf_s(shape, time_s, mtbf_s), failures, uptime_s };
   }
+}
+
+/** Where the mean time between failures is with 95 % probability, for a rate of gamma distribution; no less than to contain `mtbf_s`. */
+export function rangeOf_s(shape: number, time_s: number, mtbf_s: number): Pick<MtbfEstimate, 'low_s' | 'high_s'> {
+  return {
+    low_s: Math.min(mtbf_s, time_s / gammaQuantile(shape, 0.975)),
+    high_s: Math.max(mtbf_s, time_s / gammaQuantile(shape, 0.025)),
+  };
 }

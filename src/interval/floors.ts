@@ -29,21 +29,24 @@ export interface SavesInFlight {
   readonly stall_s: number;
   /** P, in seconds. At least 0. */
   readonly persist_s: number;
+  /** σ: a share from 0 to 1; 1 where training waits for all of it. Default 0. */
+  readonly slowdown?: number | undefined;
   /** N: a whole number of at least 1. */
   readonly maxInFlight: number;
 }
 
 /**
- * P/N − c, and 0 where that is negative, in seconds: with at most N saves in flight, τ + c ≥ P/N, or saves would come faster than they become
- * durable. F. Strati et al., "PCcheck: persistent concurrent checkpointing for ML", ASPLOS 2025, say the same in steps: {@link pccheckFrequency}. Throws
- * `ERR_INVALID_ARGUMENT`.
+ * P/N − c − σP, and 0 where that is negative, in seconds of work: with at most N saves in flight, τ + c + σP ≥ P/N, or saves would come faster than they
+ * become durable. F. Strati et al., "PCcheck: persistent concurrent checkpointing for ML", ASPLOS 2025, say the same in steps, for the slowed-down
+ * iteration: {@link pccheckFrequency}. Throws `ERR_INVALID_ARGUMENT`.
  */
 export function inFlightFloor_s(save: SavesInFlight): number {
   const where = 'inFlightFloor_s';
-  const { stall_s, persist_s, maxInFlight } = assertObject(where, save);
-  assertNotNegative(where, { stall_s, persist_s });
+  const { stall_s, persist_s, slowdown = 0, maxInFlight } = assertObject(where, save);
+  assertNotNegative(where, { stall_s, persist_s, slowdown });
+  if (slowdown > 1) throw refuse(where, 'slowdown', slowdown, 'a share from 0 to 1');
   assertCount(where, 'maxInFlight', maxInFlight);
-  return Math.max(0, persist_s / maxInFlight - stall_s);
+  return Math.max(0, persist_s / maxInFlight - stall_s - slowdown * persist_s);
 }
 
 /**

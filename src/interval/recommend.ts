@@ -71,7 +71,7 @@ const KEYS = [
 ] as const satisfies readonly (keyof TuningCase)[];
 
 /**
- * The exact interval (Poisson failures) for c + σ·P, no shorter than P/N − c and than maxOverhead allows, within minInterval and maxInterval; the longest
+ * The exact interval (Poisson failures) for c + σ·P, no shorter than P/N − c − σP and than maxOverhead allows, within minInterval and maxInterval; the longest
  * interval wins over all others but a step's time, behind which alone there can be a save. Throws `ERR_INVALID_ARGUMENT` and `ERR_UNKNOWN_OPTION`.
  */
 export function recommendInterval(given: TuningCase): Recommendation {
@@ -90,8 +90,7 @@ export function recommendInterval(given: TuningCase): Recommendation {
   assertPositive(where, { 'stall_s + slowdown · persist_s': cost_s });
   const costs = { cost_s, mtbf_s };
   const exact_s = exactInterval_s(costs);
-  // Where training waits for all of it, the next save cannot come too early.
-  const inFlight = slowdown === 1 ? 0 : inFlightFloor_s({ stall_s, persist_s, maxInFlight });
+  const inFlight = inFlightFloor_s({ stall_s, persist_s, slowdown, maxInFlight });
   const limits = {
     inFlight: inFlight === 0 ? null : inFlight,
     maxOverhead: maxOverhead === undefined ? null : budgetFloor_s({ cost_s, maxOverhead }),

@@ -1,5 +1,5 @@
 /** What a save costs training, seen from the training loop: how much longer the steps around it took. Pure: it is told the time. */
-import { middle } from './middle.js';
+import { StepTime } from './step-time.js';
 
 /** What became of a save, in seconds. */
 export interface MeasuredSave {
@@ -7,14 +7,15 @@ export interface MeasuredSave {
   readonly stall_s: number;
   /** From then to the durable checkpoint. */
   readonly persist_s: number;
-  /** Share of that by which training was slower meanwhile; `undefined` where it was not to be seen. */
+  /**
+   * Share of that by which training was slower meanwhile; `undefined` where it was not to be seen. From −1 to 1: where steps are not all alike it is
+   * as often too small as too large, and below zero where nothing was lost. Only a mean over saves is to be kept from being negative.
+   */
   readonly slowdown: number | undefined;
 }
 
-/** As many steps as the usual one is taken from. */
-const STEPS = 33;
-/** Fewer say nothing. */
-const FEWEST_STEPS = 3;
+/** The time of a step is looked for in this share of what lies between two saves: some such blocks are known early, and each has what is irregular in it. */
+const BLOCK_SHARE = 1 / 4;
 
 interface Window<Save> {
   /** Saves of it that are not durable yet. */
@@ -31,20 +32,26 @@ interface Window<Save> {
  * usual ones is what the save cost: c + σ·P, however it came about — also where the loop itself waits for `committed`.
  */
 export class SaveMeter<Save> {
-  private readonly usual = new Float64Array(STEPS);
-  private seen = 0;
+  /** Of blocks as long as the last window: what it is compared with. */
+  private readonly usual = new StepTime();
+  /** Of longer blocks: what a step takes in the long run. */
+  private readonly steady = new StepTime();
+  /** Steps since the last window. */
+  private between = 0;
   private last: { readonly step: number; readonly now_s: number } | undefined;
   private window: Window<Save> | undefined;
-  private step: number | undefined;
 
   /** `measured` is called with what a save cost as soon as that is known. */
   constructor(private readonly measured: (save: Save, cost: MeasuredSave) => void) {}
 
-  /** What a step takes while nothing is saved: the median; `undefined` before there were enough. */
+  /** What a step takes while nothing is saved, in seconds: its mean but for rare pauses; `undefined` before there were enough. */
   get step_s(): number | undefined {
-    if (this.seen < FEWEST_STEPS) return undefined;
-    this.step ??= middle(this.usual.subarray(0, Math.min(this.seen, STEPS)));
-    return this.step;
+    return this.steady.seconds;
+  }
+
+  /** Whether the loop says at all which step it is at. */
+  get hearsSteps(): boolean {
+    return this.last !== undefined;
   }
 
   /** The loop has come to `step`. */
@@ -55,9 +62,10 @@ export class SaveMeter<Save> {
     if (last === undefined || step < last.step) return;
     const seconds = now_s - last.now_s;
     if (window === undefined) {
-      this.usual[this.seen++ % STEPS] = seconds / (step - last.step);
-      // A median of a moment ago will do: this is done at every step.
-      if (this.seen <= STEPS || this.seen % 8 === 0) this.step = undefined;
+      const steps = step - last.step;
+      this.between += steps;
+      this.usual.add(seconds, steps);
+      this.steady.add(seconds, steps);
       return;
     }
     window.seconds += seconds;
@@ -67,8 +75,9 @@ export class SaveMeter<Save> {
 
   /** A save was accepted. */
   accepted(): void {
-    // Of a loop that never says which step it is at, this is the next that is heard.
-    if (this.last === undefined && this.window?.open === 0) this.close(this.window);
+    const { window } = this;
+    // Of a loop that does not say which step it is at, or no longer does, this is the next that is heard.
+    if (window?.open === 0 && (this.last === undefined || window.saves.length > 1)) this.settle();
     this.window ??= { open: 0, saves: [], seconds: 0, steps: 0 };
     this.window.open++;
   }
@@ -97,18 +106,23 @@ export class SaveMeter<Save> {
 
   private close(window: Window<Save>): void {
     this.window = undefined;
+    if (window.steps > 0) {
+      this.usual.setLength(window.steps);
+      this.steady.setLength(Math.max(window.steps, Math.ceil(this.between * BLOCK_SHARE)));
+    }
+    this.between = 0;
     const slowdown = this.slowdownIn(window);
     for (const { save, stall_s, persist_s } of window.saves) this.measured(save, { stall_s, persist_s, slowdown });
   }
 
   /** The same for all saves of a window: which of them slowed a step down cannot be seen. */
   private slowdownIn({ saves, seconds, steps }: Window<Save>): number | undefined {
-    const { step_s } = this;
+    const step_s = this.usual.seconds;
     if (step_s === undefined || steps === 0) return undefined;
     const persist_s = saves.reduce((sum, save) => sum + save.persist_s, 0);
     const stall_s = saves.reduce((sum, save) => sum + save.stall_s, 0);
     if (persist_s === 0) return 0;
     // More than its whole time a save cannot cost: what goes beyond is validation, or another pause.
-    return Math.min(1, Math.max(0, (seconds - steps * step_s - stall_s) / persist_s));
+    return Math.min(1, Math.max(-1, (seconds - steps * step_s - stall_s) / persist_s));
   }
 }

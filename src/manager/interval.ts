@@ -1,6 +1,6 @@
 /** The checkpoint interval of one manager: what is measured goes to the controller and into the history, and what it chose can be asked for. */
-import { usefulShare } from '../format/history.js';
-import { type ControllerOptions, IntervalController } from '../interval/controller.js';
+import { hasLostWork, type Life, usefulShare } from '../format/history.js';
+import { type ControllerOptions, IntervalController, LAST_SAVES } from '../interval/controller.js';
 import { explainInterval, type IntervalExplanation } from '../interval/explain.js';
 import { type MeasuredSave, SaveMeter } from '../interval/save-meter.js';
 import type { IntervalFacts } from '../policy/trigger.js';
@@ -38,6 +38,10 @@ export class RunInterval {
   /** When the last save let training go on. */
   private working_s = monotonicMs() / 1000;
   private trained = false;
+  /** What training will go on from, if nothing else is restored after all. */
+  private restore: { readonly step: number; readonly restart_s: number } | undefined;
+  /** The last life before this one that has trained. */
+  private readonly before: Life | undefined;
   /** Called with every change. */
   onChange: (change: IntervalChange) => void = () => {};
 
@@ -50,15 +54,13 @@ export class RunInterval {
   ) {
     const { lives, saves, restores } = core.record.history;
     this.controller = new IntervalController(options);
+    for (const save of saves.slice(-LAST_SAVES)) this.controller.saved(save);
     // The life that goes on is counted as it goes.
-    for (const { trained, up_s, end } of core.record.isOpen ? lives.slice(0, -1) : lives) {
-      if (!trained) continue;
-      this.controller.exposed(up_s);
-      // An older process that is still open has died: this one has its lock.
-      if (end !== 'ended') this.controller.failed();
-    }
+    const past = (core.record.isOpen ? lives.slice(0, -1) : lives).filter(({ trained }) => trained);
+    // An older process that is still open has died: this one has its lock.
+    for (const { up_s, hasSaved, end } of past) this.controller.lived({ up_s, hasSaved, hasFailed: end !== 'ended' });
     for (const { restart_s } of restores) this.controller.restored(restart_s);
-    for (const save of saves) this.controller.saved(save);
+    this.before = past.at(-1);
   }
 
   /** Seconds of work from the end of one save to the beginning of the next. */
@@ -68,7 +70,7 @@ export class RunInterval {
 
   /** Why it is what it is, what it costs and what a failure would lose: `text`, and all of it as numbers. Also where another trigger decides: then it is what `auto` would choose. */
   explain(): IntervalExplanation {
-    if (!this.trained) this.meter.settle();
+    if (!this.meter.hearsSteps) this.meter.settle();
     this.expose();
     const step_s = this.meter.step_s ?? this.core.record.history.step_s;
     return explainInterval(this.controller.decision, {
@@ -81,7 +83,7 @@ export class RunInterval {
 
   /** @hidden Training has come to `step`. */
   reached(step: number): void {
-    this.trained = true;
+    this.begin();
     this.core.record.reached(step);
     this.meter.reached(step, monotonicMs() / 1000);
   }
@@ -94,6 +96,7 @@ export class RunInterval {
 
   /** @hidden A save was accepted. */
   accepted(step: number, outcome: Promise<SaveResult>): void {
+    this.begin();
     this.meter.accepted();
     this.working_s = monotonicMs() / 1000;
     const accepted_s = this.working_s;
@@ -103,26 +106,39 @@ export class RunInterval {
     );
   }
 
-  /** @hidden Training goes on from a checkpoint, unless it has begun already. */
+  /** @hidden Training will go on from a checkpoint, unless it has begun already or somebody only looks. */
   restored(step: number, seconds: number): void {
     if (this.trained) return;
     // Loading was no work that a failure could lose.
     this.working_s = monotonicMs() / 1000;
     const { record } = this.core;
-    const before = record.history.lives;
-    const restart_s = process.uptime();
+    const { restart_s } = record;
     record.add({ event: 'restored', step, seconds, restart_s });
-    const { lives } = record.history;
-    this.tell(() => {
-      this.controller.restored(restart_s);
-      // Only now it shows that what ended in good order had lost work.
-      if (before.some(({ end }, i) => end === 'ended' && lives[i]?.end === 'failed')) this.controller.failed();
-    });
+    this.restore = { step, restart_s };
   }
 
   /** @hidden No more saves will come. */
   finish(): void {
     this.meter.settle();
+  }
+
+  /** @hidden Nor will this process: it was told to end, and has saved what it could. */
+  async preempted(): Promise<void> {
+    this.finish();
+    await this.core.record.end('preempted');
+  }
+
+  /** Training begins. */
+  private begin(): void {
+    if (this.trained) return;
+    this.trained = true;
+    const { restore, before } = this;
+    if (restore === undefined) return;
+    this.notice(() => {
+      // Only now it shows that what ended in good order had lost work.
+      if (before !== undefined && hasLostWork(before, restore.step)) this.controller.failed();
+      this.controller.restored(restore.restart_s);
+    });
   }
 
   private committed({ seconds, bytes }: SaveResult, step: number, accepted_s: number): void {
@@ -147,9 +163,16 @@ export class RunInterval {
     this.tell(() => this.controller.saved({ stall_s, persist_s, slowdown }));
   }
 
-  /** Tells the controller something, and everybody else if that changed the interval. */
+  /** Tells the controller something about this life. */
   private tell(something: () => void): void {
-    this.expose();
+    this.notice(() => {
+      this.expose();
+      something();
+    });
+  }
+
+  /** If what the controller is told changes the interval, everybody else is told. */
+  private notice(something: () => void): void {
     const previous_s = this.interval_s;
     something();
     const { interval_s } = this;

@@ -242,7 +242,7 @@ export class CheckpointManager implements AsyncDisposable {
    * signal decide themselves; then the process is not ended here. Ends with the manager, or with what it returns.
    */
   onPreemption(options: PreemptionOptions = {}): PreemptionHandle {
-    const handle = handlePreemption(this.writer(), this.directory, options);
+    const handle = handlePreemption(this.writer(), this.directory, options, async () => await this.runInterval?.preempted());
     this.preemptions.push(handle);
     return handle;
   }

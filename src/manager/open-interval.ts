@@ -11,6 +11,7 @@ export function openInterval(saver: Saver, core: WriterCore, settings: Settings)
   interval.onChange = (change) => {
     if (needs !== undefined) saver.events.emit('intervalChanged', change);
   };
+  // Told when the signal comes, and once more when everything is on the disk: if the process ends in between, it has not failed all the same.
   saver.events.on('preempted', () => void core.record.end('preempted'));
   return interval;
 }

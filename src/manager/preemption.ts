@@ -35,6 +35,7 @@ interface Participant {
   readonly deadlineMs: number;
   readonly save: (() => unknown) | undefined;
   readonly log: (line: string) => void;
+  readonly ended: () => Promise<void>;
 }
 
 const KEYS = ['signals', 'deadlineMs', 'save', 'log'] as const satisfies readonly (keyof PreemptionOptions)[];
@@ -54,8 +55,13 @@ const handlers = new Map<NodeJS.Signals, Handler>();
 /** Managers that are being brought to their end, once, however many signals say so. */
 const endings = new Map<Participant, Promise<void>>();
 
-/** Listens to the signals on behalf of a manager. */
-export function handlePreemption(saver: Saver, directory: string, options: PreemptionOptions): PreemptionHandle {
+/** Listens to the signals on behalf of a manager. `ended` writes down that it has ended in good order: it is called when nothing more will be saved. */
+export function handlePreemption(
+  saver: Saver,
+  directory: string,
+  options: PreemptionOptions,
+  ended: () => Promise<void>,
+): PreemptionHandle {
   assertKnown('onPreemption', options, KEYS);
   const { signals = ['SIGTERM'], deadlineMs = DEFAULT_DEADLINE_MS, save, log = defaultLog } = options;
   if (!isMainThread) throw new HoldfastError('ERR_UNSUPPORTED', 'Signals reach the main thread only: call onPreemption there.');
@@ -68,7 +74,7 @@ export function handlePreemption(saver: Saver, directory: string, options: Preem
   count('deadlineMs', deadlineMs, 1, 2 ** 31 - 1);
   if (save !== undefined && typeof save !== 'function') throw new HoldfastError('ERR_INVALID_ARGUMENT', 'save must be a function.');
   if (typeof log !== 'function') throw new HoldfastError('ERR_INVALID_ARGUMENT', 'log must be a function.');
-  const participant: Participant = { saver, directory, deadlineMs, save, log };
+  const participant: Participant = { saver, directory, deadlineMs, save, log, ended };
   const joined: NodeJS.Signals[] = [];
   const dispose = () => {
     for (const signal of joined.splice(0)) leave(signal, participant);
@@ -138,7 +144,7 @@ async function endAll(signal: NodeJS.Signals, handler: Handler): Promise<void> {
   process.exit(128 + constants.signals[signal]);
 }
 
-async function endOne(signal: NodeJS.Signals, { saver, directory, deadlineMs, save, log }: Participant): Promise<void> {
+async function endOne(signal: NodeJS.Signals, { saver, directory, deadlineMs, save, log, ended }: Participant): Promise<void> {
   const say = (line: string) => harmlessly('log of onPreemption', () => log(`holdfast: ${line}`));
   const usableMs = deadlineMs - Math.min(RESERVE_MS, deadlineMs / 4);
   const { unsettled } = saver;
@@ -159,6 +165,9 @@ async function endOne(signal: NodeJS.Signals, { saver, directory, deadlineMs, sa
   else if (outcome !== 'done') say(`${signal}: ${outcome}`);
   else say(`${signal}: done${saver.last === undefined ? '' : `, the newest checkpoint is ${saver.last.name}`}.`);
   sayUnheard(saver, say);
+  const end = within(deadlineMs - usableMs);
+  await Promise.race([ended(), end.passed]);
+  end.cancel();
 }
 
 /** Everything that is in flight, and the last save. */

@@ -179,7 +179,9 @@ export class Stepper {
         this.listeners.set(signal, listener);
       }
       if (preemption !== undefined)
-        this.preemption = handlePreemption(this.saver, directory, { ...preemption, save: () => this.saveNext() });
+        this.preemption = handlePreemption(this.saver, directory, { ...preemption, save: () => this.saveNext() }, () =>
+          this.interval.preempted(),
+        );
     } catch (cause) {
       this.dispose();
       if (cause instanceof HoldfastError) throw cause;

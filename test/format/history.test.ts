@@ -26,7 +26,40 @@ describe('a life', () => {
   });
 
   it('that was closed has failed all the same, if the next one had to go back: an exception closes the manager too', () => {
-    expect(ends([opened(), saved(2, 10), alive(4, 17), closed(5, 17), opened(), restored(1, 10)])).toEqual(['failed', 'open']);
+    const wentBack = [opened(), saved(2, 10), alive(4, 17), closed(5, 17), opened(), restored(1, 10)];
+    expect(ends([...wentBack, alive(2, 11)])).toEqual(['failed', 'open']);
+    // Until then somebody may only be looking, or change his mind.
+    expect(ends(wentBack)).toEqual(['ended', 'open']);
+    expect(ends([...wentBack, restored(2, 17), alive(2, 18)])).toEqual(['ended', 'open']);
+  });
+
+  it('goes on from what was restored last before its first step', () => {
+    const history = foldHistory([opened(), saved(2, 100), closed(3, 100), opened(), restored(1, 50), restored(2, 100), alive(3, 101)]);
+    expect(history.restores.map(({ step }) => step)).toEqual([100]);
+    expect(history.lives[1]).toMatchObject({ restoredStep: 100, trained: true });
+  });
+
+  it('that went back by itself, and was closed where it then was, has lost nothing', () => {
+    const events = [
+      opened(),
+      alive(1, 1),
+      alive(50, 100),
+      alive(60, 60),
+      saved(65, 70),
+      closed(66, 70),
+      opened(),
+      restored(1, 70),
+      alive(2, 71),
+    ];
+    expect(ends(events)).toEqual(['ended', 'open']);
+  });
+
+  it('that was told to end and has saved once more has ended, whenever the measure of that save came', () => {
+    const preempted: HistoryEvent = { event: 'preempted', step: 20, ...at(20) };
+    expect(ends([opened(), alive(1, 1), preempted, saved(21, 20), opened()])).toEqual(['ended', 'open']);
+    expect(ends([opened(), alive(1, 1), preempted, saved(21, 21), { ...preempted, step: 21 }, opened()])).toEqual(['ended', 'open']);
+    // This one went on.
+    expect(ends([opened(), alive(1, 1), preempted, alive(25, 30), opened()])).toEqual(['failed', 'open']);
   });
 
   it('that was only looked at later is not taken for a failure', () => {
@@ -37,13 +70,13 @@ describe('a life', () => {
 
   it('that died before its first step counts for nothing', () => {
     const history = foldHistory([opened(), restored(3, 10), opened(), restored(3, 10), opened(), alive(5, 1), opened()]);
-    expect(history).toMatchObject({ failures: 1, uptime_s: 5 });
+    expect(history).toMatchObject({ failures: 1, uptime_s: 5, restores: [] });
   });
 
   it('is as long as its last sign', () => {
     expect(foldHistory([opened(), alive(1, 1), saved(7, 3), opened(), alive(2, 4)]).lives).toEqual([
-      { up_s: 7, trained: true, end: 'failed', lastStep: 3 },
-      { up_s: 2, trained: true, end: 'open', lastStep: 4 },
+      { up_s: 7, trained: true, hasSaved: true, end: 'failed', lastStep: 3 },
+      { up_s: 2, trained: true, hasSaved: false, end: 'open', lastStep: 4 },
     ]);
   });
 });
@@ -91,6 +124,8 @@ describe('lines', () => {
     '{"event":"saved","at_ms":1,"up_s":1,"step":1,"bytes":1,"stall_s":1,"persist_s":1,"slowdown":null}',
     // Training that goes backwards, and times whose sum is no number: they would make the controller refuse all that it is told.
     '{"event":"saved","at_ms":1,"up_s":1,"step":1,"bytes":1,"stall_s":1,"persist_s":1,"slowdown":1.5}',
+    '{"event":"saved","at_ms":1,"up_s":1,"step":1,"bytes":1,"stall_s":1,"persist_s":1,"slowdown":-1.5}',
+    '{"event":"alive","at_ms":"1","up_s":1,"step":1}',
     '{"event":"saved","at_ms":1,"up_s":1,"step":1,"bytes":1,"stall_s":1e308,"persist_s":1}',
     '{"event":"alive","at_ms":1,"up_s":1e300,"step":1}',
     '{"event":"opened","at_ms":1,"up_s":0}',
@@ -109,15 +144,12 @@ describe('fewer events', () => {
     { weight: 1, arbitrary: fc.tuple(fc.nat(100), fc.nat(50)).map(([up_s, step]) => closed(up_s, step)) },
   );
 
-  /** As they come from one process after the other: time and steps go on within a life. */
+  /** As they come from one process after the other: time goes on within a life, and steps do, or go back. */
   const inOrder = (events: readonly HistoryEvent[]): HistoryEvent[] => {
     let up_s = 0;
-    let step = 0;
     return events.map((each) => {
       up_s = each.event === 'opened' ? 0 : up_s + 1;
-      if (each.event === 'restored') return { ...each, up_s };
-      step = each.event === 'opened' ? 0 : step + 1;
-      return 'step' in each ? { ...each, up_s, step } : { ...each, up_s };
+      return { ...each, up_s };
     });
   };
 
@@ -127,19 +159,22 @@ describe('fewer events', () => {
         const all = inOrder([opened(), ...events]);
         expect(foldHistory(condenseHistory(all))).toEqual(foldHistory(all));
       }),
+      { numRuns: 2000 },
     );
   });
 
-  it('are bounded, however many there were, and keep the newest', () => {
-    const long = Array.from({ length: 2000 }, (_, i) => [
-      opened(),
-      ...Array.from({ length: 10 }, (_, k) => saved(k + 1, i * 10 + k)),
-    ]).flat();
-    const kept = condenseHistory(long);
-    expect(kept.length).toBeLessThan(4500);
-    expect(kept.at(-1)).toEqual(long.at(-1));
-    expect(foldHistory(kept).lives).toHaveLength(1000);
-    expect(foldHistory(kept).uptime_s).toBe(10_000);
+  it('are bounded, however many there were and of which kind, and keep the newest', () => {
+    const tens = (make: (up_s: number, step: number) => HistoryEvent, life: number) =>
+      Array.from({ length: 10 }, (_, k) => make(k + 1, life * 10 + k));
+    for (const make of [saved, alive, restored, closed]) {
+      const long = Array.from({ length: 2000 }, (_, life) => [opened(), alive(0, life), ...tens(make, life)]).flat();
+      const kept = condenseHistory(long);
+      expect(kept.length).toBeLessThan(8000);
+      expect(foldHistory(kept).lives).toHaveLength(1000);
+      expect(foldHistory(kept).uptime_s).toBe(10_000);
+    }
+    // Of those who only load, again and again.
+    expect(condenseHistory([opened(), ...tens(restored, 1), opened(), ...tens(restored, 2)])).toHaveLength(4);
   });
 
   it('lose signs of life that later ones surpass', () => {

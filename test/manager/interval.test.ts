@@ -3,6 +3,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } fr
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readHistory } from '../../src/catalog/history.js';
+import { selectEngine } from '../../src/engine/select.js';
 import { auto, type CheckpointManager, every, type IntervalChange, type OpenOptions } from '../../src/index.js';
 import { ended, startNode } from '../helpers/child.js';
 import { freshDirectory } from '../helpers/directory.js';
@@ -210,8 +211,10 @@ describe('failures', () => {
   };
   const seen = async (directory: string) => {
     const manager = await openManager(directory, { trigger: auto() });
-    await manager.restore();
+    const restored = await manager.restore();
+    await manager.step(smallRequest((restored?.step ?? 0) + 1));
     const { mtbf, restart_s } = manager.interval.explain();
+    await manager.save(smallRequest((restored?.step ?? 0) + 1));
     await manager.close();
     return { failures: mtbf.failures, restarts: restart_s !== undefined };
   };
@@ -254,7 +257,7 @@ describe('the history', () => {
       await second.close();
       const third = await openManager(directory);
       expect(third.interval.explain().cost?.saves).toBe(2);
-      expect((await readHistory(directory)).lives).toHaveLength(2);
+      expect((await readHistory(directory, selectEngine('auto'))).lives).toHaveLength(2);
     },
   );
 

@@ -167,24 +167,29 @@ describe.skipIf(missing)('native streams', () => {
   it('stops within 100 ms of an abort', async () => {
     const block = new Uint8Array(64 << 20);
     const pin = addon.pin(block, true);
-    const token = addon.createAbortToken();
     const repeats = 48;
-    const writer = await addon.openWriter(file, writerOptions([block.length * repeats], { abort: token }));
-    const write = codeOf(() =>
-      addon.write(writer, Float64Array.from(Array.from({ length: repeats }, () => [pin, 0, block.length]).flat())),
-    );
-    await new Promise((resolve) => setTimeout(resolve, 30));
-    const started = performance.now();
-    addon.abort(token);
-    expect(await write).toBe('ERR_ABORTED');
-    expect(performance.now() - started).toBeLessThan(500); // 100 ms on an idle machine
-    expect(addon.writtenBytes(writer)).toBeLessThan(block.length * repeats);
-    expect(await codeOf(() => addon.finishWriter(writer))).toBe('ERR_ABORTED');
-    expect(await codeOf(() => addon.openWriter(`${file}2`, writerOptions([1], { abort: token })))).toBe('ERR_ABORTED');
-    addon.releaseAbortToken(token);
-    expect(await codeOf(() => addon.abort(token))).toBe('ERR_INVALID_ARGUMENT');
+    let fastest_ms = Number.POSITIVE_INFINITY;
+    // One late look on a busy machine is no late stop.
+    for (let look = 0; look < 5 && fastest_ms > 100; look++) {
+      const token = addon.createAbortToken();
+      const writer = await addon.openWriter(file, writerOptions([block.length * repeats], { abort: token }));
+      const write = codeOf(() =>
+        addon.write(writer, Float64Array.from(Array.from({ length: repeats }, () => [pin, 0, block.length]).flat())),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      const started = performance.now();
+      addon.abort(token);
+      expect(await write).toBe('ERR_ABORTED');
+      fastest_ms = Math.min(fastest_ms, performance.now() - started);
+      expect(addon.writtenBytes(writer)).toBeLessThan(block.length * repeats);
+      expect(await codeOf(() => addon.finishWriter(writer))).toBe('ERR_ABORTED');
+      expect(await codeOf(() => addon.openWriter(`${file}2`, writerOptions([1], { abort: token })))).toBe('ERR_ABORTED');
+      addon.releaseAbortToken(token);
+      expect(await codeOf(() => addon.abort(token))).toBe('ERR_INVALID_ARGUMENT');
+      rmSync(file);
+    }
+    expect(fastest_ms).toBeLessThan(250);
     addon.unpin(pin);
-    rmSync(file);
   });
 
   it('ends a read when its reader is closed', async () => {

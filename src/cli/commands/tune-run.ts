@@ -1,4 +1,5 @@
 /** What a run's own history tells `holdfast tune`; where there is none, what the manifests of its checkpoints do. */
+import { selectEngine } from '../../engine/select.js';
 import { keptSteps, type RunHistory } from '../../format/history.js';
 import { estimateMean } from '../../interval/cost-model.js';
 import { FailureEstimate } from '../../interval/failure-estimate.js';
@@ -30,7 +31,7 @@ const FAR = 2;
 /** Throws `ERR_NOT_FOUND`, `ERR_NOT_A_DIRECTORY`, and what else the operating system says. */
 export async function estimatesOfRun(directory: string): Promise<RunEstimates> {
   const [checkpoints, { readHistory }] = await Promise.all([listDirectory(directory), import('../../catalog/history.js')]);
-  const history = await readHistory(directory);
+  const history = await readHistory(directory, selectEngine('auto'));
   const { restores, failures, uptime_s } = history;
   return {
     ...(history.saves.length > 0 ? ofSaves(history) : ofManifests(checkpoints, history)),
@@ -46,8 +47,11 @@ type SaveEstimates = Omit<Estimates, 'restart_s'>;
 function ofSaves(history: RunHistory): SaveEstimates {
   const saves = history.saves.slice(-LAST_SAVES);
   const slowdowns = saves.flatMap(({ slowdown }) => (slowdown === undefined ? [] : [slowdown]));
-  const slowdown = slowdowns.length === 0 ? 0 : estimateMean(slowdowns).value;
-  const costs = saves.map(({ stall_s, persist_s, slowdown: own = slowdown }) => stall_s + own * persist_s);
+  // Noise is as often below zero as above it; their mean is not to be.
+  const slowdown = slowdowns.length === 0 ? 0 : Math.max(0, slowdowns.reduce((sum, each) => sum + each, 0) / slowdowns.length);
+  // Where steps are not all alike a single measurement says nothing.
+  const isNoisy = slowdowns.some((each) => each < 0);
+  const costs = saves.map(({ stall_s, persist_s, slowdown: own }) => stall_s + (isNoisy ? slowdown : (own ?? slowdown)) * persist_s);
   const { low, high } = estimateMean(costs);
   return {
     bytes: saves.at(-1)?.bytes,

@@ -65,13 +65,13 @@ export function formula(name: FormulaName, assumed: { readonly cost_s?: number; 
   };
 }
 
-/** Knows c, σ, P and M at every moment, which nobody does: the exact interval for them, and no shorter than P/N − c. */
+/** Knows c, σ, P and M at every moment, which nobody does: the exact interval for them, and no shorter than P/N − c − σP. */
 export function oracle(): SimulatedPolicy {
   const best = (job: CompleteJob, now_s: number) => {
     const cost_s = costOf(job, now_s);
     // What takes nothing from training would be done all the time.
     const interval_s = cost_s === 0 ? 0 : exactInterval_s({ cost_s, mtbf_s: knownMtbf('oracle', job, now_s) });
-    return Math.max(interval_s, inFlightFloor_s({ ...costAt(job, now_s), maxInFlight: job.maxInFlight }));
+    return Math.max(interval_s, inFlightFloor_s({ ...costAt(job, now_s), slowdown: job.slowdown, maxInFlight: job.maxInFlight }));
   };
   const isConstant = ({ stall_s, persist_s, failures }: CompleteJob) =>
     typeof stall_s === 'number' && typeof persist_s === 'number' && (failures.kind === 'trace' || typeof failures.mtbf_s === 'number');
