@@ -81,14 +81,9 @@ export class FailureEstimate {
 
   get estimate(): MtbfEstimate {
     const { mtbf_s, failures, uptime_s, shape, time_s } = this;
-    return { mtbf_s, ...rangeOf_s(shape, time_s, mtbf_s), failures, uptime_s };
+    // A prior that is worth next to nothing is that skewed that its own mean lies outside.
+    const low_s = Math.min(mtbf_s, time_s / gammaQuantile(shape, 0.975));
+    const high_s = Math.max(mtbf_s, time_s / gammaQuantile(shape, 0.025));
+    return { mtbf_s, low_s, high_s, failures, uptime_s };
   }
-}
-
-/** Where the mean time between failures is with 95 % probability, for a rate of gamma distribution; no less than to contain `mtbf_s`. */
-export function rangeOf_s(shape: number, time_s: number, mtbf_s: number): Pick<MtbfEstimate, 'low_s' | 'high_s'> {
-  return {
-    low_s: Math.min(mtbf_s, time_s / gammaQuantile(shape, 0.975)),
-    high_s: Math.max(mtbf_s, time_s / gammaQuantile(shape, 0.025)),
-  };
 }

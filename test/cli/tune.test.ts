@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { describe, expect, test, vi } from 'vitest';
 import { registerTune } from '../../src/cli/commands/tune.js';
+import { every } from '../../src/index.js';
 import { comparisonReport, stallReport, sweepReport, trainReport } from '../helpers/bench-reports.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { openManager, smallRequest } from '../helpers/manager.js';
@@ -340,8 +341,10 @@ describe('from a run', () => {
     })),
   ];
 
+  const closed = { event: 'closed', ...at(224) };
+
   test('takes costs, restarts, step and failures from its history, and says how sure they are', async () => {
-    const directory = history([...life(0, 5), ...life(500, 4), ...life(900, 3), ...life(1200, 6), ...life(1800, 2)]);
+    const directory = history([...life(0, 5), ...life(500, 4), ...life(900, 3), ...life(1200, 6), ...life(1800, 2), closed]);
     const document = await tune('--run', directory);
     expect(document).toMatchObject({ source: 'run', bytes: 1e9, seen: { failures: 4, uptime_s: 5 * 20 + 20 * 102 } });
     expect(document['warnings']).toEqual([
@@ -355,16 +358,38 @@ describe('from a run', () => {
   });
 
   test('says so where it has hardly failed or saved, and takes what is given before what was seen', async () => {
-    const once = history([...life(0, 1), ...life(100, 1)]);
+    const once = history([...life(0, 1), ...life(100, 1), closed]);
     expect((await tune('--run', once))['warnings']).toEqual([
       expect.stringContaining('Only 2 of the run'),
       expect.stringContaining('failed only once'),
     ]);
-    const never = await tune('--run', history(life(0, 5)), '--restart', '3s');
+    const never = await tune('--run', history([...life(0, 5), closed]), '--restart', '3s');
     expect(never['warnings']).toEqual([expect.stringContaining('has not failed yet')]);
     expect(never['input']).toMatchObject({ restart_s: 3 });
     const given = await tune('--run', once, '--mtbf', '2h', '--step-time', '5s');
     expect(given['input']).toMatchObject({ mtbf_s: 7200, step_s: 5 });
+  });
+
+  test('a process that is gone without a word has failed, and one that writes has not', async () => {
+    expect(await tune('--run', history(life(0, 5)))).toMatchObject({ seen: { failures: 1 } });
+    const directory = history(life(0, 5));
+    const manager = await openManager(directory, { trigger: every.steps(1) });
+    await manager.step(smallRequest(501));
+    await manager.flush();
+    await vi.waitFor(() => expect(readFileSync(path.join(directory, '.history.jsonl'), 'utf8')).toContain('alive'));
+    expect(await tune('--run', directory)).toMatchObject({ seen: { failures: 1 } });
+    await manager.close();
+    expect(await tune('--run', directory)).toMatchObject({ seen: { failures: 1 } });
+  });
+
+  test('saves that seem to cost less than nothing are noise', async () => {
+    const noisy = [0.4, -0.3, 0.5, -0.2, 0.1].map((slowdown, i) => ({
+      ...{ event: 'saved', step: i + 1, bytes: 1e9, stall_s: 0.5, persist_s: 4, slowdown, step_s: 1 },
+      ...at(20 + i),
+    }));
+    const document = await tune('--run', history([...life(0, 0), ...noisy, closed]));
+    expect((document['input'] as { slowdown: number }).slowdown).toBeCloseTo(0.1, 9);
+    expect(document['cost_s']).toBeCloseTo(0.9, 9);
   });
 
   test('manifests stand in for a history that is not there, and it is said', async () => {

@@ -14,9 +14,10 @@ const PAGE_BYTES = 65_536;
 function onPages(wanted: number): ArrayBuffer[] {
   const all: ArrayBuffer[] = [];
   const found: ArrayBuffer[] = [];
-  while (found.length < wanted && all.length < 20_000) {
+  while (found.length < wanted && all.length < 40_000) {
     const buffer = new ArrayBuffer(PAGE_BYTES);
-    all.push(buffer);
+    // The small ones in between shift those behind them, lest all begin at the same few places of a page.
+    all.push(buffer, new ArrayBuffer(16 * (all.length % 61)));
     try {
       addon.unpin(addon.pin(buffer));
     } catch {

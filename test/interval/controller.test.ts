@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type ControllerOptions, IntervalController } from '../../src/interval/controller.js';
 import { exactInterval_s } from '../../src/interval/optimal.js';
+import { recommendInterval } from '../../src/interval/recommend.js';
 import { thrown } from '../helpers/errors.js';
 
 const DAY_S = 86_400;
@@ -80,6 +81,25 @@ describe('limits', () => {
     expect(afterSaves({ mtbf_s: 60, maxInFlight: 4 }, 1, 100).decision).toMatchObject({ interval_s: 24, reason: 'inFlight' });
   });
 
+  it('what slows training down while it is written is time in which there is no work: τ + c + σP ≥ P / N', () => {
+    expect(afterSaves({ mtbf_s: 60 }, 1, 100, 0.25).decision).toMatchObject({ interval_s: 74, reason: 'inFlight' });
+    // Training waits for all of it: the next save cannot come too early.
+    const { interval_s, reason } = afterSaves({ mtbf_s: 60 }, 1, 100, 1).decision;
+    expect([interval_s, reason]).toEqual([exactInterval_s({ cost_s: 101, mtbf_s: 60 }), 'optimum']);
+    expect(recommendInterval({ stall_s: 1, persist_s: 100, slowdown: 1, mtbf_s: 60 }).interval.recommended_s).toBe(interval_s);
+  });
+
+  it('hold although the interval would stay for a small change', () => {
+    const budget = afterSaves({ mtbf_s: 600, maxOverhead: 0.01 }, 5);
+    for (let i = 0; i < 9; i++) budget.saved({ stall_s: 5.4, persist_s: 0 });
+    expect(budget.interval_s).toBeCloseTo(540, 9);
+    const inFlight = afterSaves({ mtbf_s: 60 }, 1, 100);
+    for (let i = 0; i < 9; i++) inFlight.saved({ stall_s: 1, persist_s: 105 });
+    expect(inFlight.interval_s).toBe(104);
+    for (let i = 0; i < 9; i++) inFlight.saved({ stall_s: 1, persist_s: 100 });
+    expect(inFlight.interval_s).toBe(104);
+  });
+
   it('saving takes no more than maxOverhead', () => {
     expect(afterSaves({ mtbf_s: 600, maxOverhead: 0.01 }, 5).decision).toMatchObject({ interval_s: 500, reason: 'maxOverhead' });
   });
@@ -95,6 +115,85 @@ describe('limits', () => {
       reason: 'maxInterval',
     });
     expect(afterSaves({ mtbf_s: 1e9 }, 300).interval_s).toBe(12 * 3600);
+  });
+});
+
+describe('measurements that are noise', () => {
+  it('below zero are as good as those above: their mean counts', () => {
+    const controller = new IntervalController({ mtbf_s: DAY_S });
+    for (const slowdown of [0.3, -0.3, 0.2, -0.2, 0.1, -0.1, 0.4, -0.4, 0]) controller.saved({ stall_s: 0.05, persist_s: 60, slowdown });
+    expect(controller.decision.cost?.slowdown).toBeCloseTo(0, 9);
+    expect(controller.decision.cost?.cost_s).toBeCloseTo(0.05, 9);
+    expect(controller.decision.cost?.low_s).toBe(0.05);
+  });
+
+  it('never make a save cost less than its stall', () => {
+    expect(afterSaves({ mtbf_s: DAY_S }, 2, 30, -0.5).decision.cost).toMatchObject({ slowdown: 0, cost_s: 2, low_s: 2, high_s: 2 });
+  });
+});
+
+describe('lives that end before they have saved anything', () => {
+  /** Lives of `life_s` each, behind the one that has learned what a save costs; gives how many were in vain before the first that saved. */
+  function inVain(controller: IntervalController, life_s: number): number {
+    controller.restored(1);
+    for (let lives = 0; ; lives++) {
+      if (controller.interval_s < life_s || lives > 100) return lives;
+      controller.exposed(life_s);
+      controller.failed();
+      controller.restored(1);
+    }
+  }
+
+  it('are one or two, not dozens, whatever the prior says', () => {
+    for (const [life_s, cost_s] of [
+      [600, 60],
+      [300, 30],
+      [60, 10],
+      [600, 5],
+    ] as const) {
+      const controller = afterSaves({}, cost_s);
+      expect(controller.interval_s).toBeGreaterThan(life_s);
+      expect(inVain(controller, life_s)).toBe(1);
+      expect(controller.interval_s).toBeCloseTo(exactInterval_s({ cost_s, mtbf_s: life_s }), 6);
+      expect(controller.decision.mtbf).toMatchObject({ isPriorLeftOut: true, failures: 1 });
+      expect(controller.decision.mtbf.mtbf_s).toBeCloseTo(life_s, 4);
+    }
+  });
+
+  it('are no reason to save that often for ever: a run that goes on is believed, and the prior comes back', () => {
+    const controller = afterSaves({}, 60);
+    const { interval_s } = controller;
+    inVain(controller, 600);
+    for (let hour = 0; hour < 48; hour++) {
+      controller.exposed(3600);
+      controller.saved({ stall_s: 60, persist_s: 0 });
+    }
+    expect(controller.decision.mtbf.isPriorLeftOut).toBe(false);
+    expect(controller.interval_s).toBeGreaterThan(0.9 * interval_s);
+  });
+
+  it('are none where the life had saved, where it is told that it has not failed, and where the failures are given', () => {
+    for (const tell of [
+      (controller: IntervalController) => controller.lived({ up_s: 600, hasSaved: true, hasFailed: true }),
+      (controller: IntervalController) => controller.lived({ up_s: 600, hasSaved: false, hasFailed: false }),
+    ]) {
+      const controller = afterSaves({}, 60);
+      tell(controller);
+      expect(controller.decision.mtbf.isPriorLeftOut).toBe(false);
+    }
+    const given = afterSaves({ mtbf_s: DAY_S }, 60);
+    const { interval_s } = given;
+    given.lived({ up_s: 600, hasSaved: false, hasFailed: true });
+    expect(given.interval_s).toBe(interval_s);
+    expect(given.decision.mtbf.isPriorLeftOut).toBe(false);
+  });
+
+  it('that take no time at all are no reason for nonsense', () => {
+    const controller = afterSaves({}, 1);
+    for (let i = 0; i < 20_000; i++) controller.lived({ up_s: 0, hasSaved: i % 2 === 0, hasFailed: true });
+    expect(controller.interval_s).toBeGreaterThan(0);
+    const { low_s, mtbf_s, high_s } = controller.decision.mtbf;
+    expect([low_s <= mtbf_s, mtbf_s <= high_s]).toEqual([true, true]);
   });
 });
 
@@ -143,6 +242,8 @@ describe('what is no number', () => {
     ['stall_s', (controller: IntervalController) => controller.saved({ stall_s: Number.NaN, persist_s: 1 })],
     ['persist_s', (controller: IntervalController) => controller.saved({ stall_s: 1, persist_s: -1 })],
     ['slowdown', (controller: IntervalController) => controller.saved({ stall_s: 1, persist_s: 1, slowdown: 1.5 })],
+    ['slowdown', (controller: IntervalController) => controller.saved({ stall_s: 1, persist_s: 1, slowdown: Number.NaN })],
+    ['seconds', (controller: IntervalController) => controller.lived({ up_s: -1, hasSaved: true, hasFailed: true })],
     ['restart_s', (controller: IntervalController) => controller.restored(Number.POSITIVE_INFINITY)],
     ['seconds', (controller: IntervalController) => controller.exposed(-5)],
     ['seconds', (controller: IntervalController) => controller.exposed(Number.NaN)],
@@ -164,7 +265,7 @@ it('is never anything but a length of time within its limits, whatever it is tol
       kind: fc.constant('saved' as const),
       stall_s: amount,
       persist_s: amount,
-      slowdown: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: undefined }),
+      slowdown: fc.option(fc.double({ min: -1, max: 1, noNaN: true }), { nil: undefined }),
     }),
     fc.record({ kind: fc.constant('exposed' as const), seconds: amount }),
     fc.record({ kind: fc.constant('failed' as const) }),

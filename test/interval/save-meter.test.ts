@@ -63,6 +63,48 @@ describe('a save', () => {
     expect(loop.meter.step_s).toBe(1);
   });
 
+  it('is neither cheap nor dear because steps are not all alike', () => {
+    const loop = new Loop();
+    // Four steps of 5 ms and one of 60: as with gradients that are accumulated.
+    const uneven = (count: number, slower = 1) => {
+      for (let i = 0; i < count; i++) loop.steps(1, (loop.step % 5 === 4 ? 0.06 : 0.005) * slower);
+    };
+    for (let save = 0; save < 40; save++) {
+      uneven(97);
+      loop.meter.accepted();
+      uneven(21, 1.25);
+      loop.meter.committed(String(save), 0, 0.4);
+      uneven(1);
+    }
+    const slowdowns = loop.measured.map(({ slowdown }) => slowdown as number).slice(5);
+    expect(Math.min(...slowdowns)).toBeLessThan(0.2);
+    expect(Math.max(...slowdowns)).toBeGreaterThan(0.2);
+    // 21 steps of 16 ms, a quarter longer.
+    expect(slowdowns.reduce((sum, each) => sum + each, 0) / slowdowns.length).toBeCloseTo((21 * 0.016 * 0.25) / 0.4, 1);
+    expect(loop.meter.step_s).toBeCloseTo(0.016, 3);
+  });
+
+  it('with steps that happen to be shorter meanwhile costs less than nothing: noise, as it is above', () => {
+    const loop = new Loop().steps(10, 1);
+    loop.meter.accepted();
+    loop.steps(4, 0.5);
+    loop.meter.committed('a', 0, 4);
+    loop.steps(1, 1);
+    expect(loop.measured[0]?.slowdown).toBeCloseTo(-0.5, 9);
+  });
+
+  it('of a loop that no longer says which step it is at is told of all the same', () => {
+    const loop = new Loop().steps(10, 1);
+    for (const save of ['a', 'b', 'c', 'd']) {
+      loop.meter.accepted();
+      loop.meter.committed(save, 0.25, 3.5);
+    }
+    expect(loop.measured.map(({ save, slowdown }) => [save, slowdown])).toEqual([
+      ['a', undefined],
+      ['b', undefined],
+    ]);
+  });
+
   it('tells nothing of slowdown before it is known what a step takes', () => {
     const loop = new Loop().steps(2, 1);
     loop.meter.accepted();

@@ -1,13 +1,15 @@
 /** The interval that tunes itself: over the manager, with a clock of the test's own, and with processes that really die. */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readHistory } from '../../src/catalog/history.js';
 import { selectEngine } from '../../src/engine/select.js';
-import { auto, type CheckpointManager, every, type IntervalChange, type OpenOptions } from '../../src/index.js';
+import { auto, type CheckpointManager, every, type IntervalChange, keep, type OpenOptions } from '../../src/index.js';
 import { ended, startNode } from '../helpers/child.js';
 import { freshDirectory } from '../helpers/directory.js';
-import { thrown } from '../helpers/errors.js';
+import { rejection, thrown } from '../helpers/errors.js';
+import { checkpoints } from '../helpers/leftovers.js';
 import { openManager, smallRequest } from '../helpers/manager.js';
 import { replaceInSystem } from '../helpers/system.js';
 
@@ -233,6 +235,86 @@ describe('failures', () => {
     await live(directory, 'loses');
     expect((await seen(directory)).failures).toBe(1);
   });
+
+  it('are not made by somebody who loads what he likes, and closes again', async () => {
+    const directory = freshDirectory();
+    const run = await openManager(directory, { keep: keep.all(), trigger: every.steps(1000) });
+    for (const step of [50, 100]) {
+      await run.step(smallRequest(step));
+      await run.save(smallRequest(step));
+    }
+    await run.step(smallRequest(110));
+    await run.close();
+    const exported = await openManager(directory);
+    expect((await exported.restore({ step: 50 }))?.step).toBe(50);
+    expect(exported.interval.explain().mtbf.failures).toBe(0);
+    await exported.close();
+    // Who looks first, and then goes on from elsewhere, has gone on from there.
+    const next = await openManager(directory, { trigger: every.steps(1000) });
+    await next.restore({ step: 50 });
+    await next.restore();
+    await next.step(smallRequest(101));
+    expect(next.interval.explain().mtbf.failures).toBe(1);
+    await next.close();
+    expect((await readHistory(directory, selectEngine('auto'))).failures).toBe(1);
+    expect((await readHistory(directory, selectEngine('auto'))).lives.map(({ restoredStep, end }) => [restoredStep, end])).toEqual([
+      [undefined, 'failed'],
+      [undefined, 'ended'],
+      [100, 'ended'],
+    ]);
+  });
+
+  it('are not processes that were told to end, and have saved once more', async () => {
+    const directory = freshDirectory();
+    const ending = await ended(
+      startNode(
+        `
+        import { anyOf, auto, CheckpointManager, every, on } from 'holdfast';
+        const [directory] = process.argv.slice(1);
+        const manager = await CheckpointManager.open(directory, { trigger: anyOf(every.steps(10), on.preemption()) });
+        for (let step = 1; step <= 1000; step++) {
+          const { due, pending } = await manager.step({ step, tensors: { x: { dtype: 'I32', shape: [10], data: new Int32Array(10) } } });
+          if (due) await pending.committed;
+          if (step === 20) process.kill(process.pid, 'SIGTERM');
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+      `,
+        [directory],
+      ),
+    );
+    expect(ending.signal).toBe('SIGTERM');
+    const last = events(directory).findLast(({ event }) => event === 'saved');
+    expect(events(directory).at(-1)).toMatchObject({ event: 'preempted' });
+    // That of the last save is told of, although no step came behind it.
+    expect(checkpoints(directory).at(-1)).toContain(String((last as { step?: number } | undefined)?.step));
+    expect((last as { step?: number } | undefined)?.step).toBeGreaterThan(20);
+    expect((await seen(directory)).failures).toBe(0);
+  });
+});
+
+describe('a restart', () => {
+  it('in a process that has done other things before is counted from where the directory was opened', async () => {
+    const clock = ownClock();
+    const directory = freshDirectory();
+    for (const step of [1, 2]) {
+      const manager = await openManager(directory, { trigger: auto() });
+      clock.ms += 3000;
+      await manager.restore();
+      await manager.step(smallRequest(step));
+      await manager.save(smallRequest(step));
+      if (step === 2) expect(manager.interval.explain().restart_s).toBe(3);
+      await manager.close();
+    }
+  });
+
+  it('is none where training has begun, also by saving alone', async () => {
+    const manager = await openManager(freshDirectory(), { trigger: auto() });
+    await manager.save(smallRequest(1));
+    await manager.restore();
+    const { restart_s, mtbf } = manager.interval.explain();
+    expect(restart_s).toBeUndefined();
+    expect(mtbf.uptime_s).toBeGreaterThan(0);
+  });
 });
 
 describe('the history', () => {
@@ -260,6 +342,29 @@ describe('the history', () => {
       expect((await readHistory(directory, selectEngine('auto'))).lives).toHaveLength(2);
     },
   );
+
+  it('that could not be written for a while lacks nothing later', async () => {
+    const directory = freshDirectory();
+    const file = path.join(directory, HISTORY);
+    const manager = await openManager(directory, { trigger: auto() });
+    mkdirSync(file);
+    await manager.step(smallRequest(1));
+    await manager.save(smallRequest(1));
+    rmSync(file, { recursive: true });
+    await manager.close();
+    expect(events(directory).map(({ event }) => event)).toEqual(['opened', 'alive', 'saved', 'interval', 'closed']);
+  });
+
+  it.skipIf(process.platform === 'win32')('that is a pipe, or something else, is left alone', async () => {
+    const directory = freshDirectory();
+    mkdirSync(directory, { recursive: true });
+    execFileSync('mkfifo', [path.join(directory, HISTORY)]);
+    const manager = await openManager(directory, { trigger: auto() });
+    await manager.save(smallRequest(1));
+    await manager.close();
+    expect(lstatSync(path.join(directory, HISTORY)).isFIFO()).toBe(true);
+    expect((await rejection(readHistory(directory, selectEngine('auto')), 'ERR_FORMAT')).message).toContain('Move it away');
+  });
 
   it('that cannot be read or written costs nothing but itself', async () => {
     const directory = freshDirectory();
