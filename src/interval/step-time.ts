@@ -49,8 +49,7 @@ export class StepTime {
     if (this.isGiven && steps === this.length) return;
     this.isGiven = true;
     this.length = Math.max(1, steps);
-    // Half of it will do: lengths that go up and down a little must not join everything.
-    this.join(this.length / 2);
+    this.join();
   }
 
   private closeBlock(): void {
@@ -60,11 +59,11 @@ export class StepTime {
     if (this.isGiven) this.blocks.splice(0, this.blocks.length - BLOCKS);
     else if (this.blocks.length >= 2 * BLOCKS) {
       this.length *= 2;
-      this.join(this.length);
+      this.join();
     }
   }
 
-  private join(fewest: number): void {
+  private join(): void {
     const parts = this.blocks;
     const { current } = this;
     this.blocks = [];
@@ -73,7 +72,7 @@ export class StepTime {
     for (const part of [...parts, current]) {
       this.current.seconds += part.seconds;
       this.current.steps += part.steps;
-      if (this.current.steps < fewest) continue;
+      if (this.current.steps < this.length) continue;
       this.blocks.push(this.current);
       this.current = { seconds: 0, steps: 0 };
     }

@@ -107,10 +107,10 @@ export const INTERVAL = [
     tests: METER,
   },
   {
-    name: 'blocks of steps are not joined for a small change of their length',
+    name: 'blocks of steps that are too short are joined',
     file: 'src/interval/step-time.ts',
-    find: 'this.join(this.length / 2);',
-    replace: 'this.join(this.length);',
+    find: 'if (this.current.steps < this.length) continue;',
+    replace: '',
     tests: ['test/interval/step-time.test.ts'],
   },
   {
