@@ -1,6 +1,7 @@
 /** What happens within one simulated run: by hand, and that the arithmetic for fixed intervals does what the events do. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { exactInterval_s } from '../../src/interval/optimal.js';
 import {
   type Failures,
   fixed,
@@ -161,6 +162,24 @@ describe('a run by hand', () => {
       meanInterval_s: undefined,
     });
   });
+});
+
+test('the interval is that between saves: work that a failure cut off, or a warning, is none', () => {
+  const job = { wall_s: 100, stall_s: 2, persist_s: 5, restart_s: 10 } as const;
+  // Snapshots at 22 and 44; 6, 8 and 18 s of work are cut off.
+  expect(run({ ...job, failures: trace(50, 68, 96) }, 20)).toMatchObject({ failures: 3, meanInterval_s: 20 });
+  // The last segment of a job is one, though it is shorter: 20, 20 and 10 s.
+  expect(run({ work_s: 50, stall_s: 2, persist_s: 5, failures: trace() }, 20).meanInterval_s).toBeCloseTo(50 / 3, 9);
+  // Saves at once when it is warned, after 8 s of work.
+  const warned: Failures = { kind: 'trace', times_s: [60], warning_s: 8 };
+  expect(simulate({ ...job, failures: warned }, fixed(20), { seed: 1 })).toMatchObject({ saves: 4, meanInterval_s: 20 });
+  // What knows the same at every moment as another policy at the beginning keeps the same interval.
+  const often = { wall_s: 1e6, stall_s: { start: 300, end: 300 * (1 + 1e-9), over_s: 1e6 }, restart_s: 600 } as const;
+  const failures: Failures = { kind: 'poisson', mtbf_s: 900 };
+  expect(simulate({ ...often, failures }, oracle(), { seed: 1 }).meanInterval_s).toBeCloseTo(
+    exactInterval_s({ cost_s: 300, mtbf_s: 900 }),
+    4,
+  );
 });
 
 describe('preemption with a warning', () => {

@@ -40,6 +40,8 @@ class EventRun {
   #failure_s = 0;
   /** When the next failure is announced, if that is of use. */
   #warned_s = Number.POSITIVE_INFINITY;
+  /** The work that the policy wants before the next save. */
+  #segment_s = 0;
   /** When the run or its last restart began. */
   #up_s = 0;
 
@@ -55,7 +57,7 @@ class EventRun {
     this.#expect(0);
     let finished = false;
     while (this.#now_s < this.#end_s && !finished) {
-      if (this.#train() && this.#save()) finished = this.#isDone() && this.#finish();
+      if (this.#train() && this.#save({ isDue: true })) finished = this.#isDone() && this.#finish();
       else if (this.#now_s < this.#end_s) this.#fail();
     }
     return this.#accounts.close(this.#now_s, finished || this.#job.wall_s !== undefined);
@@ -85,6 +87,7 @@ class EventRun {
     }
     const { work_s = Number.POSITIVE_INFINITY, slowdown } = this.#job;
     let left = Math.min(interval_s, work_s - this.#accounts.work_s);
+    this.#segment_s = left;
     while (left > 0) {
       const speed = 1 - slowdown * this.#inFlight.length;
       const stop_s = Math.min(this.#failure_s, this.#end_s, this.#warned_s);
@@ -104,15 +107,18 @@ class EventRun {
     return true;
   }
 
-  /** Saves; false if the run fails or ends before the snapshot is taken and has its turn. */
-  #save(): boolean {
+  /** Saves, because the policy wants it or a failure was announced; false if the run fails or ends before the snapshot is taken and has its turn. */
+  #save({ isDue }: { readonly isDue: boolean }): boolean {
     const { stall_s, persist_s } = costAt(this.#job, this.#now_s);
     const begun_s = this.#now_s;
     if (!this.#wait(begun_s + stall_s)) return false;
     while (this.#inFlight.length >= this.#job.maxInFlight) {
       if (!this.#wait((this.#inFlight[0] as InFlight).durableAt_s)) return false;
     }
-    this.#accounts.begun += 1;
+    if (isDue) {
+      this.#accounts.begun += 1;
+      this.#accounts.intervals_s += this.#segment_s;
+    }
     this.#inFlight.push({
       work_s: this.#accounts.work_s,
       durableAt_s: this.#now_s + persist_s,
@@ -144,7 +150,7 @@ class EventRun {
       this.#warned_s = Number.POSITIVE_INFINITY;
       return false;
     }
-    return !this.#save();
+    return !this.#save({ isDue: false });
   }
 
   /** Waits for the failure that was announced, if all is durable by then; otherwise gives false, and goes on. */
