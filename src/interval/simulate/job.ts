@@ -163,6 +163,16 @@ export function costAt(job: CompleteJob, now_s: number): { readonly stall_s: num
   return job.synchronous ? { stall_s: stall_s + persist_s, persist_s: 0 } : { stall_s, persist_s };
 }
 
+/** Part of a warning that is rounding: 100 ms and 200 ms are not 300 ms to the last bit. */
+export const WARNING_ROUNDING = 1e-9;
+
+/** Whether the warning of a failure leaves time for a save that is begun at a moment, while no other is on its way. */
+export function isWarningOfUse(job: CompleteJob, now_s: number): boolean {
+  const { stall_s, persist_s } = costAt(job, now_s);
+  const { warning_s = 0 } = job.failures;
+  return warning_s > 0 && stall_s + persist_s <= warning_s * (1 + WARNING_ROUNDING);
+}
+
 /** M at a moment; of a trace its mean, `undefined` where it has no failures. */
 export function mtbfAt({ failures }: CompleteJob, now_s: number): number | undefined {
   if (failures.kind !== 'trace') return valueAt(failures.mtbf_s, now_s);

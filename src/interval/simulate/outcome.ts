@@ -24,8 +24,8 @@ export interface SimulatedRun {
   readonly failures: number;
   readonly lost: LostSeconds;
   /**
-   * Mean work between two saves, in seconds: of the segments that ended in a snapshot, durable or not. Work that a failure cut off is in none, nor is
-   * that before a save because of a warning. `undefined` without a snapshot.
+   * Mean work between two saves, in seconds: of the segments that ended in a snapshot, durable or not. Work that a failure cut off is in none, and one
+   * that a warning cut short counts for what it was to be. `undefined` without a snapshot.
    */
   readonly meanInterval_s: number | undefined;
   /** False if a job of `work_s` was given up at its `limit_s`. */
@@ -40,7 +40,7 @@ export class Accounts {
   restart_s = 0;
   slowdown_s = 0;
   saves = 0;
-  /** Snapshots that were taken when the policy wanted them, durable or not, and the work of the segments before them. */
+  /** Snapshots that were taken, durable or not, and the work that was to be done before each. */
   begun = 0;
   intervals_s = 0;
   failures = 0;

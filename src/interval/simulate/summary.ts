@@ -1,7 +1,7 @@
 /** Many runs in a few numbers, and what the closed forms say of them. */
 import { usefulFraction } from '../expected.js';
 import { studentQuantile } from '../student.js';
-import { type CompleteJob, costAt, mtbfAt } from './job.js';
+import { type CompleteJob, costAt, isWarningOfUse, mtbfAt } from './job.js';
 import { costOf, type SimulatedPolicy } from './policy.js';
 import { addSums, emptySums, type PolicyRuns } from './simulate.js';
 
@@ -93,7 +93,7 @@ export function predictedFraction(job: CompleteJob, interval_s: number): number 
   if (varies || mtbf_s === undefined) return undefined;
   const cost = costAt(job, 0);
   if (maxInFlight * (interval_s + cost.stall_s) < cost.persist_s) return undefined;
-  if ((failures.warning_s ?? 0) >= cost.stall_s + cost.persist_s) return undefined;
+  if (isWarningOfUse(job, 0)) return undefined;
   const { persist_s: latency_s } = cost;
   return usefulFraction({ interval_s, stall_s: costOf(job, 0), persist_s: latency_s, restart_s: restart_s as number, mtbf_s });
 }
