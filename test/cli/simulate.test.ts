@@ -179,6 +179,8 @@ describe('a trace', () => {
     ['50\n2024-09-01\n', 'has "2024-09-01" as line 2'],
     ['2024-09-01\n50\n', 'which is no date and time as the first is'],
     ['2024-09-31T99:00\n2024-10-01\n', 'has "2024-09-31T99:00" as line 1'],
+    ['2024-02-28\n2024-02-30\n', 'has "2024-02-30" as line 2'],
+    ['2023-02-29T10:00Z\n2024-02-29\n', 'has "2023-02-29T10:00Z" as line 1'],
     ['2024-09-01\n', 'has one date'],
     ['50\n40\n', 'must ascend, and line 2 is earlier'],
     ['[50, null]', 'has "null" as item 2'],

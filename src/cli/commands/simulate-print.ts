@@ -1,5 +1,5 @@
 /** What `holdfast simulate` prints for people. */
-import type { PolicySummary, Scenario, SimulatedJob, Varying } from '../../interval/simulate/index.js';
+import { DEFAULT_WALL_S, type PolicySummary, type Scenario, type SimulatedJob, type Varying } from '../../interval/simulate/index.js';
 import { formatInteger, plural } from '../../terminal/format.js';
 import { escapeText, wrap } from '../../terminal/text.js';
 import { formatDuration_s } from '../duration.js';
@@ -58,7 +58,8 @@ function formatHalf({ usefulFraction: { low, high } }: PolicySummary): string {
 
 function describe({ scenario, job, runs }: Plan, seed: number, policies: readonly PolicySummary[]): string {
   const { wall_s, work_s, stall_s, persist_s = 0, synchronous = false, slowdown = 0, maxInFlight = 1, restart_s = 0 } = job;
-  const length = work_s === undefined ? `${formatDuration_s(wall_s ?? 54 * 86_400)} of wall time` : `${formatDuration_s(work_s)} of work`;
+  const length =
+    work_s === undefined ? `${formatDuration_s(wall_s ?? DEFAULT_WALL_S)} of wall time` : `${formatDuration_s(work_s)} of work`;
   const durable =
     persist_s === 0
       ? ''

@@ -1,9 +1,8 @@
 /** A run, event by event: for policies that answer what they see, costs that change, and warnings. */
-import { HoldfastError } from '../../errors.js';
 import type { FailureTimes } from './failure-times.js';
 import { type CompleteJob, costAt, isWarningOfUse, WARNING_ROUNDING } from './job.js';
 import { Accounts, type SimulatedRun } from './outcome.js';
-import type { PolicyRun, SimulatedPolicy } from './policy.js';
+import { assertInterval, type PolicyRun, type SimulatedPolicy } from './policy.js';
 import { valueAt } from './varying.js';
 
 /** A snapshot on its way to the disk. */
@@ -86,12 +85,7 @@ class EventRun {
   /** Trains until the policy wants a save; false if the run fails or ends before that. */
   #train(): boolean {
     const interval_s = this.#policy.next_s({ now_s: this.#now_s });
-    if (!(Number.isFinite(interval_s) && interval_s > 0)) {
-      throw new HoldfastError(
-        'ERR_INVALID_ARGUMENT',
-        `The policy ${this.#name} gave ${String(interval_s)} as seconds until the next save, at ${this.#now_s} s. It must be a finite number above 0.`,
-      );
-    }
+    assertInterval(this.#name, interval_s, this.#now_s);
     const { work_s = Number.POSITIVE_INFINITY, slowdown } = this.#job;
     let left = Math.min(interval_s, work_s - this.#accounts.work_s);
     this.#segment_s = left;

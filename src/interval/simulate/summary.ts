@@ -1,4 +1,5 @@
 /** Many runs in a few numbers, and what the closed forms say of them. */
+import { HoldfastError } from '../../errors.js';
 import { usefulFraction } from '../expected.js';
 import { studentQuantile } from '../student.js';
 import { type CompleteJob, costAt, isWarningOfUse, mtbfAt } from './job.js';
@@ -36,16 +37,17 @@ export interface PolicySummary {
   readonly unfinished: number;
 }
 
-/** Mean with its interval, and quantiles. `values` is not empty. */
+/** Mean with its interval, and quantiles. Throws `ERR_INVALID_ARGUMENT` without any value. */
 export function summariseRuns(values: Float64Array): RunsSummary {
-  const count = values.length;
+  const count = values?.length;
+  if (!(count > 0)) throw new HoldfastError('ERR_INVALID_ARGUMENT', 'summariseRuns takes the results of one run or more.');
   // A constant is taken off, so that rounding does not make a spread of equal values.
   const first = values[0] as number;
   const mean = first + values.reduce((sum, value) => sum + (value - first), 0) / count;
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, count - 1);
   const half = count === 1 ? undefined : studentQuantile(count - 1) * Math.sqrt(variance / count);
   const interval = half === undefined ? { low: null, high: null } : { low: mean - half, high: mean + half };
-  const sorted = values.slice().sort();
+  const sorted = Float64Array.from(values).sort();
   return { mean, ...interval, median: quantile(sorted, 0.5), p05: quantile(sorted, 0.05), p95: quantile(sorted, 0.95) };
 }
 
