@@ -200,8 +200,11 @@ describe('the simulator refuses', () => {
     [{ limit_s: 6 }, 'limit_s is for jobs of work_s'],
     [{ wall_s: 1e6, failures: { kind: 'poisson', mtbf_s: 0.0099 } }, 'are more than 100000000, which there is no room for. Make the job'],
     [{ work_s: 1e6, failures: { kind: 'weibull', shape: 0.7, mtbf_s: 0.0099 } }, 'expected in 1000000 s, are more than'],
-    [{ wall_s: 1e6, failures: { kind: 'poisson', mtbf_s: { start: 1, steps: [{ from_s: 5e5, value: 0.0049 }] } } }, 'are more than'],
-    [{ wall_s: 1e6, failures: { kind: 'trace', times_s: [0.0099], randomStart: true } }, 'are more than'],
+    [
+      { wall_s: 1e6, failures: { kind: 'poisson', mtbf_s: { start: 1, steps: [{ from_s: 5e5, value: 0.0049 }] } } },
+      'that are expected in 1000000 s',
+    ],
+    [{ wall_s: 1e6, failures: { kind: 'trace', times_s: [0.0099], randomStart: true } }, 'that are expected in 1000000 s'],
     [{ failures: { kind: 'toString' } }, 'failures.kind must be one of poisson, weibull, trace, not toString'],
     [{ failures: null }, 'failures.kind must be one of'],
     [{ failures: undefined }, 'failures.kind must be one of poisson, weibull, trace'],

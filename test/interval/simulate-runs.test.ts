@@ -218,6 +218,15 @@ describe('preemption with a warning', () => {
     expect(warned(8, 51)).toMatchObject({ saves: 3, lost: { rework_s: 0, saving_s: 2 + 9 + 2 } });
   });
 
+  test('while as many saves are on their way as may be, it has to leave time for the turn', () => {
+    const ofTrace = (at_s: number, warning_s: number, maxInFlight: number) =>
+      simulate({ ...job, persist_s: 20, maxInFlight, failures: { kind: 'trace', times_s: [at_s], warning_s } }, fixed(25), { seed: 1 });
+    // Snapshot at 27, durable at 47; warned at 28: it has its turn at 47, and is durable at 67.
+    expect(ofTrace(67, 39, 1)).toMatchObject({ lost: { rework_s: 0 } });
+    expect(ofTrace(66, 38, 1).lost.rework_s).toBeGreaterThan(10);
+    expect(ofTrace(50, 22, 2)).toMatchObject({ lost: { rework_s: 0 } });
+  });
+
   test('while it restarts, there is nothing to save, and it does not begin', () => {
     expect(warned(8, 30, 45)).toMatchObject({ failures: 2, lost: { rework_s: 0, restart_s: 15 + 10 } });
   });
