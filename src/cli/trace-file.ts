@@ -68,6 +68,13 @@ function millisecondsOf(text: string): number {
   const match = MOMENT.exec(text);
   if (match === null) return Number.NaN;
   const iso = text.replace(' ', 'T');
+  if (!isDate(text.slice(0, 10))) return Number.NaN;
   // A date alone is UTC already.
   return Date.parse(match.groups?.['zone'] === undefined && iso.includes('T') ? `${iso}Z` : iso);
+}
+
+/** Whether the month has that day: of 30 February `Date` makes 1 March. */
+function isDate(text: string): boolean {
+  const day = Date.parse(text);
+  return Number.isFinite(day) && new Date(day).toISOString().startsWith(text);
 }

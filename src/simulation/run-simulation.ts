@@ -6,7 +6,7 @@ import type { Piscina } from 'piscina';
 import { HoldfastError } from '../errors.js';
 import { completeJob, type SimulatedJob } from '../interval/simulate/job.js';
 import { type PolicySpec, policyOf } from '../interval/simulate/registry.js';
-import type { PolicyRuns } from '../interval/simulate/simulate.js';
+import { assertMemory, type PolicyRuns } from '../interval/simulate/simulate.js';
 import { type PolicySummary, summarisePolicy } from '../interval/simulate/summary.js';
 import type { Batch, BatchReply } from './batch.js';
 
@@ -37,6 +37,7 @@ export interface SimulationRequest {
 export async function runSimulation(request: SimulationRequest): Promise<PolicySummary[]> {
   const { job, seed, policies, runs, threads = availableParallelism(), signal, onProgress } = request;
   assertCount('runs', runs);
+  assertMemory('runs', runs);
   assertCount('threads', threads);
   if (policies.length === 0) throw new HoldfastError('ERR_INVALID_ARGUMENT', 'A simulation needs at least one policy.');
   const complete = completeJob(job);
@@ -66,6 +67,8 @@ async function runBatches(
 ): Promise<(readonly PolicyRuns[])[]> {
   assertGoesOn(signal);
   const { Piscina } = await import('piscina');
+  // It may have fired meanwhile, and tells nobody twice.
+  assertGoesOn(signal);
   const pool = makePool(Piscina, threads);
   // Not the signal of each call: a hundred calls are more than a signal takes listeners. What is under way ends with its thread.
   const abort = () => void pool.destroy();

@@ -22,6 +22,7 @@ interface Document {
   readonly failures: Readonly<Record<string, unknown>>;
   readonly runs: number;
   readonly policies: readonly Policy[];
+  readonly warnings: readonly string[];
 }
 
 async function simulate(...args: string[]): Promise<Document> {
@@ -70,6 +71,7 @@ describe('simulate --json', () => {
         { name: 'exact', ...policy },
         { name: 'oracle', ...policy },
       ],
+      warnings: [],
     });
     for (const { usefulFraction: useful, predicted, lost } of document.policies) {
       expect(useful.low).toBeLessThan(predicted ?? 0);
@@ -164,6 +166,13 @@ describe('a trace', () => {
     });
   });
 
+  test('ends the job, also one of a scenario that is longer', async () => {
+    const file = traceFile('50\n100\n');
+    const document = await simulate('--scenario', 'llama3', '--trace', file, ...args);
+    expect(document).toMatchObject({ job: { wall_s: 100, persist_s: 120 }, runs: 1, policies: [{ failures: 1 }] });
+    expect(await simulate('--scenario', 'llama3', '--trace', file, '--during', '150s', ...args)).toMatchObject({ job: { wall_s: 150 } });
+  });
+
   test('is met from random moments on in several runs', async () => {
     const document = await simulate('--trace', traceFile('50\n100\n'), ...args, '--runs', '20', '--during', '1000s');
     expect(document).toMatchObject({ failures: { randomStart: true }, runs: 20, policies: [{ usefulFraction: { low: aNumber } }] });
@@ -179,6 +188,8 @@ describe('a trace', () => {
     ['50\n2024-09-01\n', 'has "2024-09-01" as line 2'],
     ['2024-09-01\n50\n', 'which is no date and time as the first is'],
     ['2024-09-31T99:00\n2024-10-01\n', 'has "2024-09-31T99:00" as line 1'],
+    ['2024-02-28\n2024-02-30\n', 'has "2024-02-30" as line 2'],
+    ['2023-02-29T10:00Z\n2024-02-29\n', 'has "2023-02-29T10:00Z" as line 1'],
     ['2024-09-01\n', 'has one date'],
     ['50\n40\n', 'must ascend, and line 2 is earlier'],
     ['[50, null]', 'has "null" as item 2'],
@@ -207,6 +218,24 @@ describe('simulate', () => {
     expect(stdout).not.toMatch(/NaN|Infinity|undefined/);
   });
 
+  test('says that a few failures say little', async () => {
+    const rare = ['--cost', '5s', '--mtbf', '1y', '--policy', 'fixed:1h,exact', '--threads', '1'];
+    const few = 'in all runs together: the 95 % intervals (±) are too narrow. Simulate more --runs.';
+    const none = await holdfast(['simulate', ...rare, '--during', '1h', '--runs', '10']);
+    expect(none).toMatchObject({ code: 0, stderr: `! No failure ${few}\n` });
+    const some = await simulate(...rare, '--during', '10d', '--runs', '500');
+    const met = Math.round(500 * (some.policies[0]?.failures ?? 0));
+    expect([met > 1 && met < 30, some.warnings]).toEqual([true, [`Only ${met} failures ${few}`]]);
+    expect((await simulate(...rare, '--during', '10d', '--runs', '2000')).warnings).toEqual([]);
+    // There is no interval that could be too narrow.
+    expect((await simulate(...rare, '--during', '10d', '--runs', '1')).warnings).toEqual([]);
+  });
+
+  test('says when a job of some work has drifted', async () => {
+    const { stdout } = await holdfast(['simulate', '--cost', '5s', '--mtbf', '3h', '--work', '2d', '--drift-cost', '2', '--runs', '4']);
+    expect(stdout).toMatch(/training waits 5 s, after 2 d 10 s\s+for saves/);
+  });
+
   test('says what cannot be predicted, and what did not get on', async () => {
     const spot = await holdfast(['simulate', '--scenario', 'spot', '--runs', '5', '--policy', 'exact,oracle', '--drift-mtbf', '2']);
     expect(spot.stdout).not.toContain('PREDICTED');
@@ -215,7 +244,7 @@ describe('simulate', () => {
     const stuck = await holdfast(['simulate', '--cost', '1h', '--mtbf', '1s', '--work', '1h', '--policy', 'fixed:1h', '--runs', '3']);
     expect(stuck.code).toBe(0);
     expect(stuck.stderr).toBe('! fixed:1h: 3 runs of 3 did not get on, and ended unfinished.\n');
-    expect(stuck.stdout).not.toMatch(/NaN|Infinity/);
+    expect(stuck.stdout).not.toMatch(/NaN|Infinity|PREDICTED/);
   });
 
   test.each([
@@ -236,6 +265,7 @@ describe('simulate', () => {
     [['--cost', '5s', '--persist', '9s', '--mtbf', '3h', '--slowdown', '60%', '--in-flight', '2'], 'training would stand still'],
     [['--cost', '5s', '--mtbf', '3h', '--slowdown', '60%'], 'give that too, with --persist'],
     [['--scenario', 'llama3', '--sync', '--slowdown', '5%'], 'not both'],
+    [['--scenario', 'opt175b', '--persist', '9s', '--slowdown', '5%'], 'Training waits for the saves of opt175b: give --async too'],
     [['--cost', '--mtbf', '3h'], '--cost cannot be "--mtbf": that is an option'],
     [['--cost', '5s', '--mtbf', '3h', '--sync', '--async'], 'Give --sync or --async'],
     [['--cost', '5s', '--mtbf', '3h', '--policy', 'best'], 'There is no policy "best"'],

@@ -1,6 +1,9 @@
 /** What policies are told and may answer in the simulator, what the built-in ones do, and what the simulator refuses. */
 import { describe, expect, test } from 'vitest';
+import { controlled } from '../../src/interval/simulate/controlled.js';
+import { FailureTimes } from '../../src/interval/simulate/failure-times.js';
 import {
+  completeJob,
   type Failures,
   fixed,
   formula,
@@ -89,8 +92,11 @@ describe('the oracle', () => {
 
   test('where saves take nothing from training, saves whenever it can', () => {
     const found = simulate({ stall_s: 0, persist_s: 60, failures: poisson, wall_s: 1e6 }, oracle(), { seed: 1 });
-    expect(found.meanInterval_s).toBeGreaterThan(60);
-    expect(found.meanInterval_s).toBeLessThan(61);
+    expect(found.meanInterval_s).toBe(60);
+    // For as long as they cost nothing at all, some interval there must be.
+    const free: SimulatedJob = { stall_s: { start: 0, steps: [{ from_s: 5e5, value: 10 }] }, failures: poisson, wall_s: 1e6 };
+    const half = simulate({ ...free, stall_s: 10 }, oracle(), { seed: 1 });
+    expect(simulate(free, oracle(), { seed: 1 }).usefulFraction).toBeCloseTo((1 + half.usefulFraction) / 2, 2);
   });
 });
 
@@ -113,6 +119,19 @@ test('a policy as data is the same policy', () => {
     expect(policyOf({ ...spec, name: 'mine' }).name).toBe('mine');
     expect(simulate(job, policyOf(spec), { seed: 1 })).toEqual(simulate(job, policy, { seed: 1 }));
   }
+});
+
+test('the controller knows how many saves the job has in flight, whatever else it is told', () => {
+  const job: SimulatedJob = { stall_s: 1, persist_s: 600, maxInFlight: 3, failures: poisson, wall_s: 1e6 };
+  const found = simulate(job, controlled({ maxInFlight: 1 }), { seed: 1 });
+  expect(found).toEqual(simulate(job, controlled(), { seed: 1 }));
+  expect(found).not.toEqual(simulate({ ...job, maxInFlight: 1 }, controlled(), { seed: 1 }));
+});
+
+test('restarts may take longer by and by', () => {
+  const restart_s = { start: 10, steps: [{ from_s: 60, value: 30 }] };
+  const job: SimulatedJob = { wall_s: 200, stall_s: 1, restart_s, failures: { kind: 'trace', times_s: [50, 100] } };
+  expect(simulate(job, fixed(20), { seed: 1 }).lost.restart_s).toBe(40);
 });
 
 describe('a summary of runs', () => {
@@ -170,6 +189,24 @@ describe('the simulator refuses', () => {
     [{ stall_s: { start: 1, steps: [{ from_s: 5, value: -1 }] } }, 'stall_s.steps[0].value must be'],
     [{ stall_s: { start: 1, steps: [5, 5].map((from_s) => ({ from_s, value: 1 })) } }, 'stall_s.steps[1].from_s (5) must be above'],
     [{ stall_s: { start: 1, steps: 5 } }, 'stall_s.steps must be a list'],
+    [{ stall_s: { start: 1, steps: [null] } }, 'stall_s.steps[0] takes its numbers by name'],
+    [{ stall_s: { start: 1e200, end: 1, over_s: 1000 } }, 'stall_s.start must be from 1e-100 to 1e+100'],
+    [{ failures: { kind: 'poisson', mtbf_s: { start: 1e200, end: 1e-200, over_s: 1000 } } }, 'failures.mtbf_s.start must be from'],
+    [{ failures: { kind: 'poisson', mtbf_s: { start: 1, end: 1, over_s: 1e-101 } } }, 'failures.mtbf_s.over_s must be from'],
+    [{ slowdown: '0.1' }, 'slowdown must be a number from 0 to below 1'],
+    [{ synchronous: 'no' }, 'synchronous must be true or false, not "no"'],
+    [{ failures: { kind: 'trace', times_s: [1], randomStart: 'no' } }, 'failures.randomStart must be true or false'],
+    [{ wall_s: 5, limit_s: 6 }, 'limit_s is for jobs of work_s'],
+    [{ limit_s: 6 }, 'limit_s is for jobs of work_s'],
+    [{ wall_s: 1e6, failures: { kind: 'poisson', mtbf_s: 0.0099 } }, 'are more than 100000000, which there is no room for. Make the job'],
+    [{ work_s: 1e6, failures: { kind: 'weibull', shape: 0.7, mtbf_s: 0.0099 } }, 'expected in 1000000 s, are more than'],
+    [
+      { wall_s: 1e6, failures: { kind: 'poisson', mtbf_s: { start: 1, steps: [{ from_s: 5e5, value: 0.0049 }] } } },
+      'that are expected in 1000000 s',
+    ],
+    [{ wall_s: 1e6, failures: { kind: 'trace', times_s: [0.0099], randomStart: true } }, 'that are expected in 1000000 s'],
+    [{ failures: { kind: 'toString' } }, 'failures.kind must be one of poisson, weibull, trace, not toString'],
+    [{ failures: null }, 'failures.kind must be one of'],
     [{ failures: undefined }, 'failures.kind must be one of poisson, weibull, trace'],
     [{ failures: { kind: 'meteor' } }, 'failures.kind must be one of'],
     [{ failures: { kind: 'trace', times_s: [5, 4] } }, 'must ascend'],
@@ -194,6 +231,37 @@ describe('the simulator refuses', () => {
     expect(() => fixed(interval_s)).toThrow(refused);
     const policy: SimulatedPolicy = { name: 'bad', start: () => ({ next_s: () => interval_s as number }) };
     expect(() => simulate(job, { ...policy, constant_s: () => undefined }, { seed: 1 })).toThrow(refused);
+    // Also if it is one throughout, which no run asks for again.
+    const constant: SimulatedPolicy = { ...fixed(60), name: 'bad', constant_s: () => interval_s as number };
+    expect(() => simulate(job, constant, { seed: 1 })).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_ARGUMENT', message: expect.stringContaining('The policy bad gave') }),
+    );
+    expect(() => simulateRuns(job, [constant], { seed: 1, from: 0, count: 1 })).toThrow(refused);
+  });
+
+  test('what is no policy, no options, and no runs', () => {
+    const refused = expect.objectContaining({ code: 'ERR_INVALID_ARGUMENT' });
+    const nothing = [undefined, null, 'fixed', {}] as never[];
+    for (const policy of nothing) expect(() => simulate(job, policy, { seed: 1 })).toThrow(refused);
+    for (const spec of [...nothing, { kind: 'toString' } as never]) expect(() => policyOf(spec)).toThrow(refused);
+    for (const options of nothing) expect(() => simulate(job, fixed(60), options)).toThrow(refused);
+    for (const policies of nothing) expect(() => simulateRuns(job, policies, { seed: 1, from: 0, count: 1 })).toThrow(refused);
+    for (const range of nothing) expect(() => simulateRuns(job, [fixed(60)], range)).toThrow(refused);
+    expect(() => simulateRuns(job, [fixed(60)], { seed: 1, from: 0, count: 1e15 })).toThrow(/count must be at most 10000000/);
+    for (const values of [[], undefined] as never[]) expect(() => summariseRuns(values)).toThrow(refused);
+  });
+
+  test('failures without end, before they fill the memory', () => {
+    const times = new FailureTimes({ kind: 'poisson', mtbf_s: 1 }, 2000);
+    expect(times.at(1999)).toBeGreaterThan(1500);
+    expect(() => times.at(2000)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARGUMENT' }));
+  });
+
+  test('nothing that can be: a complete job, and as many steps as one likes', () => {
+    const complete = completeJob(job);
+    expect(completeJob(complete as SimulatedJob)).toEqual(complete);
+    const steps = Array.from({ length: 300_000 }, (_, i) => ({ from_s: i + 1, value: 1 + (i % 7) }));
+    expect(completeJob({ ...job, stall_s: { start: 1, steps } }).stall_s).toMatchObject({ start: 1 });
   });
 
   test('formulas without an interval, and names that are none', () => {

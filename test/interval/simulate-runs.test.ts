@@ -1,11 +1,14 @@
 /** What happens within one simulated run: by hand, and that the arithmetic for fixed intervals does what the events do. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { exactInterval_s } from '../../src/interval/optimal.js';
 import {
+  completeJob,
   type Failures,
   fixed,
   formula,
   oracle,
+  predictedFraction,
   type SimulatedJob,
   type SimulatedRun,
   simulate,
@@ -136,6 +139,12 @@ describe('a run by hand', () => {
     const found = run({ work_s: 50, stall_s: 2, persist_s: 5, restart_s: 10, failures: trace(30) }, 20);
     // Snapshot at 22; fails at 30 with 28 done; on from 40: snapshots at 62 and 74, durable at 79.
     expect(found).toMatchObject({ wall_s: 79, work_s: 50, finished: true, saves: 3, lost: { saving_s: 11, rework_s: 8, restart_s: 10 } });
+    // What is durable at the limit is done by then.
+    for (const synchronous of [false, true]) {
+      const job = { work_s: 20, stall_s: 2, persist_s: 5, synchronous, failures: trace() };
+      expect(run({ ...job, limit_s: 27 }, 20)).toMatchObject({ wall_s: 27, saves: 1, finished: true });
+      expect(run({ ...job, limit_s: 26.5 }, 20)).toMatchObject({ wall_s: 26.5, saves: 0, finished: false });
+    }
     // Its last save is lost.
     expect(run({ work_s: 20, stall_s: 2, persist_s: 5, restart_s: 10, failures: trace(25) }, 20)).toMatchObject({
       wall_s: 62,
@@ -161,6 +170,24 @@ describe('a run by hand', () => {
       meanInterval_s: undefined,
     });
   });
+});
+
+test('the interval is that between saves: work that a failure cut off is none', () => {
+  const job = { wall_s: 100, stall_s: 2, persist_s: 5, restart_s: 10 } as const;
+  // Snapshots at 22 and 44; 6, 8 and 18 s of work are cut off.
+  expect(run({ ...job, failures: trace(50, 68, 96) }, 20)).toMatchObject({ failures: 3, meanInterval_s: 20 });
+  // The last segment of a job is one, though it is shorter: 20, 20 and 10 s.
+  expect(run({ work_s: 50, stall_s: 2, persist_s: 5, failures: trace() }, 20).meanInterval_s).toBeCloseTo(50 / 3, 9);
+  // Saves at once when it is warned, after 8 s of work of the 20 that were to be.
+  const warned: Failures = { kind: 'trace', times_s: [60], warning_s: 8 };
+  expect(simulate({ ...job, failures: warned }, fixed(20), { seed: 1 })).toMatchObject({ saves: 4, meanInterval_s: 20 });
+  // What knows the same at every moment as another policy at the beginning keeps the same interval.
+  const often = { wall_s: 1e6, stall_s: { start: 300, end: 300 * (1 + 1e-9), over_s: 1e6 }, restart_s: 600 } as const;
+  const failures: Failures = { kind: 'poisson', mtbf_s: 900 };
+  expect(simulate({ ...often, failures }, oracle(), { seed: 1 }).meanInterval_s).toBeCloseTo(
+    exactInterval_s({ cost_s: 300, mtbf_s: 900 }),
+    4,
+  );
 });
 
 describe('preemption with a warning', () => {
@@ -191,12 +218,62 @@ describe('preemption with a warning', () => {
     expect(warned(8, 51)).toMatchObject({ saves: 3, lost: { rework_s: 0, saving_s: 2 + 9 + 2 } });
   });
 
+  test('while as many saves are on their way as may be, it has to leave time for the turn', () => {
+    const ofTrace = (at_s: number, warning_s: number, maxInFlight: number) =>
+      simulate({ ...job, persist_s: 20, maxInFlight, failures: { kind: 'trace', times_s: [at_s], warning_s } }, fixed(25), { seed: 1 });
+    // Snapshot at 27, durable at 47; warned at 28: it has its turn at 47, and is durable at 67.
+    expect(ofTrace(67, 39, 1)).toMatchObject({ lost: { rework_s: 0 } });
+    expect(ofTrace(66, 38, 1).lost.rework_s).toBeGreaterThan(10);
+    expect(ofTrace(50, 22, 2)).toMatchObject({ lost: { rework_s: 0 } });
+  });
+
   test('while it restarts, there is nothing to save, and it does not begin', () => {
     expect(warned(8, 30, 45)).toMatchObject({ failures: 2, lost: { rework_s: 0, restart_s: 15 + 10 } });
   });
 
   test('at once after the beginning', () => {
-    expect(warned(8, 5, 50)).toMatchObject({ failures: 2, work_s: expect.any(Number), lost: { restart_s: 20 } });
+    // The first failure leaves 5 s, which are too few; on from 15, with snapshots at 37; warned at 42; on from 60, with a snapshot at 82.
+    expect(warned(8, 5, 50)).toMatchObject({ failures: 2, saves: 3, lost: { rework_s: 5, restart_s: 20, saving_s: 2 + 8 + 2 } });
+    // 7.5 s are enough: it saves at once, what there is, and waits for the failure.
+    expect(warned(8, 7.5, 50)).toMatchObject({ failures: 2, saves: 4, lost: { rework_s: 0, restart_s: 20, saving_s: 7.5 + 2 + 8 + 2 } });
+  });
+
+  test.each([false, true])('of exactly the stall and what persisting takes, but for rounding, with synchronous: %s', (synchronous) => {
+    // 0.1 + 0.2 is above 0.3.
+    const short = { wall_s: 3e7, stall_s: 0.1, persist_s: 0.2, restart_s: 10, synchronous } as const;
+    const lost = (warning_s: number) => {
+      const failures: Failures = { kind: 'poisson', mtbf_s: 9000, warning_s };
+      const { lost, failures: met } = simulate({ ...short, failures }, fixed(2000), { seed: 1 });
+      expect(met).toBeGreaterThan(3000);
+      return lost;
+    };
+    expect(lost(0.3).rework_s).toBe(lost(0.301).rework_s);
+    expect(lost(0.3).restart_s).toBeCloseTo(lost(0.301).restart_s, 1);
+    expect(lost(0.299).rework_s).toBeGreaterThan(1e6);
+    expect(lost(0.301).rework_s).toBeLessThan(1000);
+    const predicted = (warning_s: number) =>
+      predictedFraction(completeJob({ ...short, failures: { kind: 'poisson', mtbf_s: 9000, warning_s } }), 2000);
+    expect([predicted(0.3), predicted(0.299)]).toEqual([undefined, expect.any(Number)]);
+  });
+
+  test('a job is done when its last save is durable, also if it was made because of the warning', () => {
+    const job = { work_s: 20, stall_s: 2, persist_s: 5, restart_s: 10 } as const;
+    const ofTrace = (at_s: number, warning_s: number, stall_s = 2) =>
+      simulate({ ...job, stall_s, failures: { kind: 'trace', times_s: [at_s], warning_s } }, fixed(20), { seed: 1 });
+    // Warned at the end of its work, in the stall of its last save, while that has no stall, and just before the end of its work.
+    expect(ofTrace(28, 8)).toMatchObject({ wall_s: 27, saves: 1, failures: 0, finished: true, lost: { saving_s: 7 } });
+    expect(ofTrace(28, 7)).toMatchObject({ wall_s: 27, saves: 1, failures: 0, finished: true });
+    expect(ofTrace(28, 8, 0)).toMatchObject({ wall_s: 25, saves: 1, failures: 0, finished: true });
+    // Warned at 19: saves, waits until 28, restarts until 38, and does the second that is left.
+    expect(ofTrace(28, 9)).toMatchObject({ wall_s: 46, saves: 2, failures: 1, finished: true, lost: { rework_s: 0, saving_s: 9 + 7 } });
+  });
+
+  test('its last save is the one that counts, also if one before it takes longer', () => {
+    // A save begun at 10 is durable at 62; warned at 36, with snapshots that take 5 s.
+    const persist_s = { start: 50, steps: [{ from_s: 15, value: 5 }] };
+    const failures: Failures = { kind: 'trace', times_s: [46], warning_s: 10 };
+    const found = simulate({ wall_s: 46.5, stall_s: 2, persist_s, maxInFlight: 3, failures }, fixed(10), { seed: 1 });
+    expect(found).toMatchObject({ failures: 1, work_s: 30.5, lost: { rework_s: 0, saving_s: 6 + 10 } });
   });
 });
 

@@ -52,6 +52,15 @@ describe('a simulation ends', () => {
     await expect(runSimulation({ ...endless, signal: stop.signal })).rejects.toMatchObject({ code: 'ERR_ABORTED' });
   });
 
+  test('when the signal fires while it starts', async () => {
+    const stop = new AbortController();
+    const shares: number[] = [];
+    const running = runSimulation({ job, policies, runs: 5, seed: 1, signal: stop.signal, onProgress: (share) => shares.push(share) });
+    stop.abort();
+    await expect(running).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    expect(shares).toEqual([]);
+  });
+
   test('with the code of what went wrong in a worker', async () => {
     const short = { ...job, failures: { kind: 'poisson', mtbf_s: 2 } } as const;
     await expect(runSimulation({ job: short, policies: [{ kind: 'dalyFirst' }], runs: 5, seed: 1 })).rejects.toMatchObject({
@@ -62,6 +71,7 @@ describe('a simulation ends', () => {
 
   test.each([
     [{ runs: 0 }, 'runs must be a whole number'],
+    [{ runs: 1e15 }, 'runs must be at most 10000000'],
     [{ runs: 1.5 }, 'runs must be a whole number'],
     [{ threads: 0 }, 'threads must be a whole number'],
     [{ seed: -1 }, 'seed must be a whole number'],

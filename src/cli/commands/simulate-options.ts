@@ -95,15 +95,24 @@ export async function planOf(options: SimulateCommandOptions): Promise<Plan> {
   const { scenario, sync, async, cost, persist, restart, slowdown, inFlight, work } = options;
   if (sync && async) throw usage('Give --sync or --async, not both.');
   if (work !== undefined && options.during !== undefined) throw usage('Give --during or --work, not both.');
-  if (sync && slowdown !== undefined) throw usage('Give --sync, which means that training waits, or --slowdown, not both.');
   const base = scenario === undefined ? undefined : scenarioOf(scenario);
+  const synchronous = sync ?? (async === undefined && (base?.synchronous ?? false));
+  if (synchronous && slowdown !== undefined) {
+    throw usage(
+      sync
+        ? 'Give --sync, which means that training waits, or --slowdown, not both.'
+        : `Training waits for the saves of ${scenario}: give --async too, for a --slowdown meanwhile.`,
+    );
+  }
   const stall_s = cost ?? base?.stall_s;
   if (stall_s === undefined) throw usage('Say how long training waits for a save, with --cost 5s, or name a --scenario.');
   if (slowdown !== undefined && slowdown > 0 && (persist ?? base?.persist_s ?? 0) === 0) {
     throw usage('--slowdown is for the time until a checkpoint is durable: give that too, with --persist.');
   }
   const trace = options.trace === undefined ? undefined : (await readTrace(options.trace)).times_s;
-  const wall_s = work === undefined ? (options.during ?? base?.wall_s ?? (trace?.at(-1) || DEFAULT_WALL_S)) : undefined;
+  // A trace ends the job with its last failure, however long that of the scenario is.
+  const usual_s = trace === undefined ? base?.wall_s : trace.at(-1);
+  const wall_s = work === undefined ? (options.during ?? (usual_s || DEFAULT_WALL_S)) : undefined;
   const runs = options.runs ?? (trace === undefined ? DEFAULT_RUNS : 1);
   const { wall_s: _, failures: usual, ...costs } = base ?? {};
   const happened = trace === undefined ? undefined : { times_s: trace, randomStart: runs > 1 };
@@ -111,7 +120,7 @@ export async function planOf(options: SimulateCommandOptions): Promise<Plan> {
     ...costs,
     ...given({ wall_s, work_s: work, persist_s: persist, restart_s: restart, slowdown, maxInFlight: inFlight }),
     stall_s,
-    synchronous: sync ?? (async === undefined && (base?.synchronous ?? false)),
+    synchronous,
     failures: failuresOf(options, wall_s, usual, happened),
   };
   return { scenario: scenario ?? null, job: drift(job, options), policies: policiesOf(options), runs };
@@ -159,7 +168,7 @@ function failuresOf(
   return weibull === undefined ? { kind: 'poisson', mtbf_s, ...warning_s } : { kind: 'weibull', mtbf_s, shape: weibull, ...warning_s };
 }
 
-/** By a factor that is reached at the end of the job. */
+/** By a factor that is reached at the end of the job, or after as much wall time as it has work: how long that takes is not known beforehand. */
 function drift(job: SimulatedJob, { driftCost = 1, driftMtbf = 1 }: SimulateCommandOptions): SimulatedJob {
   if (driftCost === 1 && driftMtbf === 1) return job;
   const over_s = (job.work_s ?? job.wall_s) as number;

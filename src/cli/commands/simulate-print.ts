@@ -1,11 +1,12 @@
 /** What `holdfast simulate` prints for people. */
-import type { PolicySummary, Scenario, SimulatedJob, Varying } from '../../interval/simulate/index.js';
+import { DEFAULT_WALL_S, type PolicySummary, type Scenario, type SimulatedJob, type Varying } from '../../interval/simulate/index.js';
 import { formatInteger, plural } from '../../terminal/format.js';
 import { escapeText, wrap } from '../../terminal/text.js';
 import { formatDuration_s } from '../duration.js';
 import { outputWidth, paint, print, printError } from '../output.js';
 import { type Column, layOut } from '../table.js';
 import type { Plan } from './simulate-options.js';
+import { warningsOf } from './simulate-warnings.js';
 
 const COLUMNS: readonly Column<PolicySummary>[] = [
   { title: 'POLICY', value: ({ name }) => escapeText(name) },
@@ -27,12 +28,7 @@ export function printSimulation(plan: Plan, seed: number, policies: readonly Pol
     print('');
     for (const line of wrap(text, Math.min(outputWidth(), 100))) print(paint('dim', line));
   }
-  for (const { name, unfinished } of policies) {
-    if (unfinished > 0)
-      printError(
-        `! ${escapeText(name)}: ${plural(unfinished, 'run')} of ${formatInteger(plan.runs)} did not get on, and ended unfinished.`,
-      );
-  }
+  for (const warning of warningsOf(plan, policies)) printError(`! ${escapeText(warning)}`);
 }
 
 export function printScenarios(scenarios: readonly Scenario[]): void {
@@ -58,18 +54,19 @@ function formatHalf({ usefulFraction: { low, high } }: PolicySummary): string {
 
 function describe({ scenario, job, runs }: Plan, seed: number, policies: readonly PolicySummary[]): string {
   const { wall_s, work_s, stall_s, persist_s = 0, synchronous = false, slowdown = 0, maxInFlight = 1, restart_s = 0 } = job;
-  const length = work_s === undefined ? `${formatDuration_s(wall_s ?? 54 * 86_400)} of wall time` : `${formatDuration_s(work_s)} of work`;
+  const length =
+    work_s === undefined ? `${formatDuration_s(wall_s ?? DEFAULT_WALL_S)} of wall time` : `${formatDuration_s(work_s)} of work`;
   const durable =
     persist_s === 0
       ? ''
       : synchronous
-        ? ` and ${formatVarying(persist_s)} more until they are durable`
-        : `, durable ${formatVarying(persist_s)} later`;
-  const saves = `training waits ${formatVarying(stall_s)} for saves${durable}`;
+        ? ` and ${formatVarying(persist_s, job)} more until they are durable`
+        : `, durable ${formatVarying(persist_s, job)} later`;
+  const saves = `training waits ${formatVarying(stall_s, job)} for saves${durable}`;
   const others = [
     slowdown > 0 ? `${percent(slowdown, 1)} slower meanwhile` : '',
     maxInFlight > 1 ? `${maxInFlight} at a time` : '',
-    `restarts of ${formatVarying(restart_s)}`,
+    `restarts of ${formatVarying(restart_s, job)}`,
     formatFailures(job, policies),
     `${plural(runs, 'run')} from seed ${seed}`,
   ];
@@ -77,21 +74,23 @@ function describe({ scenario, job, runs }: Plan, seed: number, policies: readonl
   return `${name}${[length, saves, ...others].filter((each) => each !== '').join('; ')}.`;
 }
 
-function formatVarying(varying: Varying): string {
+function formatVarying(varying: Varying, { work_s }: SimulatedJob): string {
   if (typeof varying === 'number') return formatDuration_s(varying);
-  return 'end' in varying
-    ? `${formatDuration_s(varying.start)}, at the end ${formatDuration_s(varying.end)}`
-    : formatDuration_s(varying.start);
+  if (!('end' in varying)) return formatDuration_s(varying.start);
+  // When a job of some work ends, nobody knows.
+  const when = work_s === undefined ? 'at the end' : `after ${formatDuration_s(varying.over_s)}`;
+  return `${formatDuration_s(varying.start)}, ${when} ${formatDuration_s(varying.end)}`;
 }
 
-function formatFailures({ failures }: SimulatedJob, policies: readonly PolicySummary[]): string {
+function formatFailures(job: SimulatedJob, policies: readonly PolicySummary[]): string {
+  const { failures } = job;
   const mean = policies[0]?.failures ?? 0;
   const count = `${mean >= 100 ? formatInteger(Math.round(mean)) : mean.toFixed(1).replace(/\.0$/, '')} a run`;
   const warned =
     failures.warning_s === undefined || failures.warning_s === 0 ? '' : `, announced ${formatDuration_s(failures.warning_s)} before`;
   if (failures.kind === 'trace') return `${plural(failures.times_s.length, 'failure')} of a trace, ${count}${warned}`;
   const kind = failures.kind === 'poisson' ? '' : ` (Weibull, shape ${failures.shape})`;
-  return `one failure per ${formatVarying(failures.mtbf_s)}${kind}, ${count}${warned}`;
+  return `one failure per ${formatVarying(failures.mtbf_s, job)}${kind}, ${count}${warned}`;
 }
 
 function legend({ failures }: SimulatedJob, policies: readonly PolicySummary[]): string {
@@ -105,7 +104,7 @@ function legend({ failures }: SimulatedJob, policies: readonly PolicySummary[]):
       '(~: the mean)',
       any(({ constant }) => !constant),
     )}.`,
-    some('PREDICTED: by the closed form.', predicted),
+    some('PREDICTED: by the closed form, for a long run.', predicted),
     some('It takes failures to be independent of one another, which these are not.', predicted && failures.kind !== 'poisson'),
     ' SAVING, REWORK, RESTART: shares of the wall time lost by waiting for saves, by doing again what was lost, and by restarts.',
     some(

@@ -17,12 +17,13 @@ import {
   type SimulateCommandOptions,
 } from './simulate-options.js';
 import { printScenarios, printSimulation } from './simulate-print.js';
+import { warningsOf } from './simulate-warnings.js';
 
 const NOTES = [
-  'Every policy meets the same failures. Failures that come during a restart begin it anew; one that comes while a save is persisted takes that checkpoint. With --warning of at least --cost and --persist, a last save is made and nothing is lost. The work in hand at the end of the job counts as done. docs/SIMULATOR.md says more.',
+  'Every policy meets the same failures. Failures that come during a restart begin it anew; one that comes while a save is persisted takes that checkpoint. With --warning of at least --cost and --persist, a last save is made and nothing is lost, unless it has to wait for saves that are on their way. The work in hand at the end of the job counts as done. docs/SIMULATOR.md says more.',
   'Policies: fixed:10min, the formulas young, dalyFirst, dalyHigher and exact for what costs and failures are at the beginning, oracle, which knows at every moment what they are, and auto, the controller of the trigger of that name, which is told nothing beforehand. Lengths of time are written 500ms, 90s, 5min, 24h, 30d, 1y or 1h30min; a year is 365.25 days.',
   'A trace has one moment per line, or is a JSON list: seconds since the beginning of the job, or dates and times, the first of which is the beginning. Without --runs it is met as it was; with more than one, every run begins somewhere in it, and goes on at its beginning.',
-  'JSON: {scenario, job: {wall_s, work_s, stall_s, persist_s, synchronous, slowdown, maxInFlight, restart_s}, failures: {kind, mtbf_s, …}, runs, seed, policies: [{name, interval_s: mean where it changes, usefulFraction: {mean, low, high: 95 % interval of the mean, median, p05, p95}, predicted: by the closed form, saves, failures: means per run, lost: {saving, rework, restart, slowdown}: shares of the wall time, unfinished: runs}]}; null for what there is none of.',
+  'JSON: {scenario, job: {wall_s, work_s, stall_s, persist_s, synchronous, slowdown, maxInFlight, restart_s}, failures: {kind, mtbf_s, …}, runs, seed, policies: [{name, interval_s: mean where it changes, usefulFraction: {mean, low, high: 95 % interval of the mean, median, p05, p95}, predicted: by the closed form, for a long run, saves, failures: means per run, lost: {saving, rework, restart, slowdown}: shares of the wall time, unfinished: runs}], warnings}; null for what there is none of.',
 ];
 
 export const registerSimulate: RegisterCommand = (program, context) => {
@@ -79,8 +80,12 @@ function addJobOptions(command: ReturnType<RegisterCommand>): void {
   command.option('--trace <FILE>', 'when it has failed');
   command.option('--weibull <SHAPE>', 'times between failures of that distribution: below 1 they come in groups', parseShape);
   time('--warning', 'how long before a failure it is announced', true);
-  command.option('--drift-cost <FACTOR>', 'what --cost and --persist have become at the end', parsePositive);
-  command.option('--drift-mtbf <FACTOR>', 'what the mean time between failures has become at the end', parsePositive);
+  command.option(
+    '--drift-cost <FACTOR>',
+    'what --cost and --persist have become at the end; with --work, after as much wall time as that',
+    parsePositive,
+  );
+  command.option('--drift-mtbf <FACTOR>', 'what the mean time between failures has become then', parsePositive);
 }
 
 async function listScenarios({ json }: SimulateCommandOptions): Promise<void> {
@@ -100,7 +105,8 @@ async function simulate(plan: Plan, { seed, threads }: SimulateCommandOptions, {
 }
 
 /** The fields spelled out: they are an interface to other programs. */
-function toJson({ scenario, job, runs }: Plan, seed: number, policies: readonly PolicySummary[]) {
+function toJson(plan: Plan, seed: number, policies: readonly PolicySummary[]) {
+  const { scenario, job, runs } = plan;
   const { failures, ...costs } = job;
   const { wall_s = null, work_s = null, stall_s, persist_s = 0, synchronous = false, slowdown = 0, maxInFlight = 1, restart_s = 0 } = costs;
   return {
@@ -117,5 +123,6 @@ function toJson({ scenario, job, runs }: Plan, seed: number, policies: readonly 
         ...{ lost: { saving, rework, restart, slowdown: slowed }, unfinished },
       };
     }),
+    warnings: warningsOf(plan, policies),
   };
 }

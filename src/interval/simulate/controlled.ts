@@ -14,7 +14,7 @@ class ControlledRun implements PolicyRun {
   private told_s = 0;
 
   constructor(job: CompleteJob, options: ControllerOptions) {
-    this.controller = new IntervalController({ maxInFlight: job.maxInFlight, ...options });
+    this.controller = new IntervalController({ ...options, maxInFlight: job.maxInFlight });
   }
 
   next_s(): number {

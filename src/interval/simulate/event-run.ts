@@ -1,9 +1,8 @@
 /** A run, event by event: for policies that answer what they see, costs that change, and warnings. */
-import { HoldfastError } from '../../errors.js';
 import type { FailureTimes } from './failure-times.js';
-import { type CompleteJob, costAt } from './job.js';
+import { type CompleteJob, costAt, isWarningOfUse, WARNING_ROUNDING } from './job.js';
 import { Accounts, type SimulatedRun } from './outcome.js';
-import type { PolicyRun, SimulatedPolicy } from './policy.js';
+import { assertInterval, type PolicyRun, type SimulatedPolicy } from './policy.js';
 import { valueAt } from './varying.js';
 
 /** A snapshot on its way to the disk. */
@@ -17,6 +16,9 @@ interface InFlight {
 
 /** Work that a job lacks and that is no work: rounding. */
 const NOTHING = 1e-9;
+
+/** What some sums of moments are wrong by. */
+const CLOCK_ROUNDING = 4 * Number.EPSILON;
 
 export function runByEvents(job: CompleteJob, policy: SimulatedPolicy, failures: FailureTimes): SimulatedRun {
   return new EventRun(job, policy, failures).run();
@@ -40,6 +42,10 @@ class EventRun {
   #failure_s = 0;
   /** When the next failure is announced, if that is of use. */
   #warned_s = Number.POSITIVE_INFINITY;
+  /** What may be after an announced failure by rounding only. */
+  #rounding_s = 0;
+  /** The work that the policy wants before the next save. */
+  #segment_s = 0;
   /** When the run or its last restart began. */
   #up_s = 0;
 
@@ -67,6 +73,8 @@ class EventRun {
     this.#next = which;
     this.#failure_s = this.#failures.at(which);
     this.#warned_s = warning_s > 0 ? Math.max(this.#now_s, this.#failure_s - warning_s) : Number.POSITIVE_INFINITY;
+    // Of the warning, or of the clock: a short warning is but few of its last digits.
+    this.#rounding_s = warning_s > 0 ? Math.max(WARNING_ROUNDING * warning_s, CLOCK_ROUNDING * this.#failure_s) : 0;
   }
 
   #isDone(): boolean {
@@ -77,14 +85,10 @@ class EventRun {
   /** Trains until the policy wants a save; false if the run fails or ends before that. */
   #train(): boolean {
     const interval_s = this.#policy.next_s({ now_s: this.#now_s });
-    if (!(Number.isFinite(interval_s) && interval_s > 0)) {
-      throw new HoldfastError(
-        'ERR_INVALID_ARGUMENT',
-        `The policy ${this.#name} gave ${String(interval_s)} as seconds until the next save, at ${this.#now_s} s. It must be a finite number above 0.`,
-      );
-    }
+    assertInterval(this.#name, interval_s, this.#now_s);
     const { work_s = Number.POSITIVE_INFINITY, slowdown } = this.#job;
     let left = Math.min(interval_s, work_s - this.#accounts.work_s);
+    this.#segment_s = left;
     while (left > 0) {
       const speed = 1 - slowdown * this.#inFlight.length;
       const stop_s = Math.min(this.#failure_s, this.#end_s, this.#warned_s);
@@ -95,11 +99,11 @@ class EventRun {
       this.#accounts.work_s += done;
       this.#accounts.slowdown_s += passed - done;
       // What rounding leaves over is too little for the clock to go on.
-      left = until_s === full_s ? 0 : left - done;
+      left = until_s === full_s || this.#isDone() ? 0 : left - done;
       this.#moveTo(until_s);
-      if (until_s === this.#warned_s && this.#warned_s < Math.min(this.#failure_s, this.#end_s)) {
-        if (this.#saveWarned()) return false;
-      } else if (until_s === stop_s) return false;
+      if (until_s === Math.min(this.#failure_s, this.#end_s)) return false;
+      // A save that is due at the moment of the warning is the last one.
+      if (until_s === this.#warned_s && left > 0 && this.#saveWarned()) return false;
     }
     return true;
   }
@@ -108,21 +112,28 @@ class EventRun {
   #save(): boolean {
     const { stall_s, persist_s } = costAt(this.#job, this.#now_s);
     const begun_s = this.#now_s;
-    if (!this.#wait(begun_s + stall_s)) return false;
+    if (!this.#wait(this.#rounded(begun_s + stall_s))) return false;
     while (this.#inFlight.length >= this.#job.maxInFlight) {
       if (!this.#wait((this.#inFlight[0] as InFlight).durableAt_s)) return false;
     }
     this.#accounts.begun += 1;
+    this.#accounts.intervals_s += this.#segment_s;
     this.#inFlight.push({
       work_s: this.#accounts.work_s,
-      durableAt_s: this.#now_s + persist_s,
+      durableAt_s: this.#rounded(this.#now_s + persist_s),
       stall_s: this.#now_s - begun_s,
       persist_s,
     });
     this.#inFlight.sort((a, b) => a.durableAt_s - b.durableAt_s);
     this.#moveTo(this.#now_s);
-    // Warned while it saved: this was its last save, and it ends.
-    return this.#now_s < this.#warned_s || !this.#awaitFailure();
+    // Warned while it saved: this was its last save, and it ends. With all of its work in it the job is done before that.
+    return this.#now_s < this.#warned_s || this.#isDone() || !this.#awaitFailure();
+  }
+
+  /** A moment, or that of the announced failure if it is after it by rounding only. */
+  #rounded(moment_s: number): number {
+    const late_s = moment_s - this.#failure_s;
+    return late_s > 0 && late_s <= this.#rounding_s ? this.#failure_s : moment_s;
   }
 
   /** Training waits for saving until a moment; false if the run fails or ends before it. */
@@ -130,7 +141,7 @@ class EventRun {
     const reached_s = Math.min(until_s, this.#failure_s, this.#end_s);
     this.#accounts.saving_s += reached_s - this.#now_s;
     this.#moveTo(reached_s);
-    return reached_s === until_s && until_s < this.#end_s;
+    return reached_s === until_s;
   }
 
   /**
@@ -140,16 +151,16 @@ class EventRun {
   #saveWarned(): boolean {
     const { stall_s, persist_s } = costAt(this.#job, this.#now_s);
     const turn_s = this.#inFlight.length < this.#job.maxInFlight ? 0 : (this.#inFlight[0] as InFlight).durableAt_s;
-    if (Math.max(this.#now_s + stall_s, turn_s) + persist_s > this.#failure_s) {
+    if (this.#rounded(Math.max(this.#now_s + stall_s, turn_s) + persist_s) > this.#failure_s) {
       this.#warned_s = Number.POSITIVE_INFINITY;
       return false;
     }
     return !this.#save();
   }
 
-  /** Waits for the failure that was announced, if all is durable by then; otherwise gives false, and goes on. */
+  /** Waits for the failure that was announced, if all work is durable by then; otherwise gives false, and goes on. */
   #awaitFailure(): boolean {
-    if ((this.#inFlight.at(-1)?.durableAt_s ?? 0) > this.#failure_s) {
+    if ((this.#inFlightWithAll()?.durableAt_s ?? 0) > this.#failure_s) {
       this.#warned_s = Number.POSITIVE_INFINITY;
       return false;
     }
@@ -159,12 +170,15 @@ class EventRun {
 
   /** The last save of a job must be durable; false if the run fails or ends before. */
   #finish(): boolean {
-    const last = this.#inFlight.find(({ work_s }) => work_s === this.#accounts.work_s);
-    if (last !== undefined && !this.#wait(last.durableAt_s)) {
-      if (this.#now_s < this.#end_s) this.#fail();
-      return false;
-    }
-    return true;
+    const last = this.#inFlightWithAll();
+    if (last === undefined || this.#wait(last.durableAt_s)) return true;
+    if (this.#now_s < this.#end_s) this.#fail();
+    return false;
+  }
+
+  /** The snapshot that has all work in it, of several the one that is durable first; there is none if it is so already. */
+  #inFlightWithAll(): InFlight | undefined {
+    return this.#inFlight.find(({ work_s }) => work_s === this.#accounts.work_s);
   }
 
   /** The clock goes on, and what becomes durable by then is. */
@@ -193,7 +207,7 @@ class EventRun {
       const restart_s = valueAt(this.#job.restart_s, this.#now_s);
       const up_s = this.#now_s + restart_s;
       // Warned while it restarts, it has nothing to save, and does not begin.
-      const fails = this.#failure_s < up_s || (this.#warned_s <= up_s && this.#isWarningOfUse(up_s));
+      const fails = this.#failure_s < up_s || (this.#warned_s <= up_s && isWarningOfUse(this.#job, up_s));
       const until_s = Math.min(fails ? this.#failure_s : up_s, this.#end_s);
       this.#accounts.restart_s += until_s - this.#now_s;
       this.#now_s = until_s;
@@ -203,10 +217,5 @@ class EventRun {
       this.#policy.restored?.({ restart_s, now_s: this.#now_s });
       return;
     }
-  }
-
-  #isWarningOfUse(now_s: number): boolean {
-    const { stall_s, persist_s } = costAt(this.#job, now_s);
-    return stall_s + persist_s <= (this.#job.failures.warning_s ?? 0);
   }
 }

@@ -1,12 +1,13 @@
 /** When a run fails: the seed and the run's number decide, and nothing that a policy does. */
 import { logGamma } from '../gamma.js';
-import type { Failures } from './job.js';
+import { type Failures, MOST_FAILURES, tooManyFailures } from './job.js';
 import { RandomStream } from './random.js';
 import { momentOf } from './varying.js';
 
 /** The moments at which one run fails, in seconds of wall time. They are made when they are asked for, and kept for the next policy. */
 export class FailureTimes {
   readonly #failures: Failures;
+  readonly #most: number;
   readonly #random = new RandomStream(0, 0);
   /** 1/Γ(1 + 1/shape), and 1/shape: gaps of mean 1. */
   readonly #scale: number = 1;
@@ -19,8 +20,10 @@ export class FailureTimes {
   #offset = 0;
   #first = 0;
 
-  constructor(failures: Failures) {
+  /** Throws `ERR_INVALID_ARGUMENT` when it is asked for more than `most` failures of a run. */
+  constructor(failures: Failures, most = MOST_FAILURES) {
     this.#failures = failures;
+    this.#most = most;
     if (failures.kind === 'weibull') {
       this.#power = 1 / failures.shape;
       this.#scale = Math.exp(-logGamma(1 + this.#power));
@@ -43,7 +46,8 @@ export class FailureTimes {
   at(which: number): number {
     while (this.#count <= which) {
       if (this.#count === this.#times.length) {
-        const longer = new Float64Array(2 * this.#count);
+        if (this.#count >= this.#most) throw tooManyFailures('one after another');
+        const longer = new Float64Array(Math.min(this.#most, 2 * this.#count));
         longer.set(this.#times);
         this.#times = longer;
       }

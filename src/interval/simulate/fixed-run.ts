@@ -56,11 +56,14 @@ export function runFixed(job: CompleteJob, interval_s: number, failures: Failure
       accounts.saving_s += needed_s - left_s;
       accounts.saves += segments;
       accounts.begun += segments;
+      accounts.intervals_s += left_s;
       return accounts.close(now_s + needed_s, true);
     }
     const { taken, durable, work_s, slowdown_s } = uptimeOf(passed_s, left_s);
     accounts.saves += durable;
     accounts.begun += taken;
+    // The last segment of a job is shorter.
+    accounts.intervals_s += Math.min(taken * interval_s, left_s);
     accounts.slowdown_s += slowdown_s;
     accounts.saving_s += passed_s - work_s - slowdown_s;
     if (failure_s >= end_s) {

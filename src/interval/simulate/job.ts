@@ -1,8 +1,8 @@
 /** A job for the simulator: what a save costs, what a restart costs, and when it fails. */
 import { HoldfastError } from '../../errors.js';
 import { assertKnown } from '../../known-options.js';
-import { assertCount, assertNotNegative, assertPositive } from '../checks.js';
-import { assertVarying, greatest, type Varying, valueAt } from './varying.js';
+import { assertCount, assertNotNegative, assertPositive, refuse } from '../checks.js';
+import { assertVarying, greatest, momentOf, type Varying, valueAt } from './varying.js';
 
 /** Failures at random: the time to the next one does not depend on when the last one was. */
 export interface PoissonFailures {
@@ -54,7 +54,7 @@ export interface SimulatedJob {
   /** N: how many saves are persisted at a time (default 1); one more waits at the end of its stall. */
   readonly maxInFlight?: number;
   /** R: from a failure until training goes on (default 0). A failure during a restart begins it anew. */
-  readonly restart_s?: number;
+  readonly restart_s?: Varying;
   readonly failures: Failures;
 }
 
@@ -66,6 +66,9 @@ export type CompleteJob = Required<Omit<SimulatedJob, 'wall_s' | 'work_s'>> & {
 
 /** 54 days: as long as the run that Llama 3's report counts the failures of. */
 export const DEFAULT_WALL_S = 54 * 86_400;
+
+/** Most failures of one run: the moment of each is kept for the next policy. */
+export const MOST_FAILURES = 1e8;
 
 /** How errors begin. */
 const WHERE = 'simulate';
@@ -91,13 +94,17 @@ export function completeJob(job: SimulatedJob): CompleteJob {
   const work_s = job.work_s;
   const wall_s = work_s === undefined ? (job.wall_s ?? DEFAULT_WALL_S) : undefined;
   assertPositive(WHERE, work_s === undefined ? { wall_s: wall_s as number } : { work_s });
+  if (work_s === undefined && (job.limit_s ?? wall_s) !== wall_s)
+    throw invalid('limit_s is for jobs of work_s: one of wall_s ends with that.');
   const limit_s = job.limit_s ?? wall_s ?? LIMIT * (work_s as number);
   assertPositive(WHERE, { limit_s });
   const { persist_s = 0, slowdown = 0, maxInFlight = 1, restart_s = 0, synchronous = false } = job;
   assertVarying(WHERE, 'stall_s', job.stall_s, { positive: false });
   assertVarying(WHERE, 'persist_s', persist_s, { positive: false });
   assertVarying(WHERE, 'restart_s', restart_s, { positive: false });
-  if (!(slowdown >= 0 && slowdown < 1)) throw invalid(`slowdown must be a number from 0 to below 1, not ${String(slowdown)}.`);
+  if (!(typeof slowdown === 'number' && slowdown >= 0 && slowdown < 1))
+    throw invalid(`slowdown must be a number from 0 to below 1, not ${String(slowdown)}.`);
+  assertFlag('synchronous', synchronous);
   assertCount(WHERE, 'maxInFlight', maxInFlight);
   if (slowdown * maxInFlight >= 1) {
     throw invalid(`slowdown (${slowdown}) times maxInFlight (${maxInFlight}) must be below 1: training would stand still.`);
@@ -105,6 +112,8 @@ export function completeJob(job: SimulatedJob): CompleteJob {
   if (greatest(job.stall_s) + greatest(persist_s) === 0)
     throw invalid('stall_s and persist_s are 0: what costs nothing needs no interval.');
   assertFailures(job.failures);
+  const length_s = wall_s ?? (work_s as number);
+  if (expectedAbove(job.failures, MOST_FAILURES, length_s)) throw tooManyFailures(`that are expected in ${length_s} s`);
   return {
     wall_s,
     work_s,
@@ -119,11 +128,24 @@ export function completeJob(job: SimulatedJob): CompleteJob {
   };
 }
 
+/** Whether more failures are expected in `length_s` than `count`. */
+function expectedAbove(failures: Failures, count: number, length_s: number): boolean {
+  if (failures.kind !== 'trace') return momentOf(failures.mtbf_s, count) < length_s;
+  const { times_s, period_s = times_s.at(-1) ?? 0, randomStart = false } = failures;
+  return randomStart && (times_s.length / period_s) * length_s > count;
+}
+
+/** The error for more failures in a run than {@link MOST_FAILURES}. */
+export function tooManyFailures(which: string): HoldfastError {
+  return invalid(
+    `the failures of a run, ${which}, are more than ${MOST_FAILURES}, which there is no room for. Make the job shorter, or failures rarer.`,
+  );
+}
+
 function assertFailures(failures: Failures): void {
-  const options = FAILURE_OPTIONS[failures?.kind];
-  if (options === undefined)
+  if (!Object.hasOwn(FAILURE_OPTIONS, failures?.kind))
     throw invalid(`failures.kind must be one of ${Object.keys(FAILURE_OPTIONS).join(', ')}, not ${String(failures?.kind)}.`);
-  assertKnown(`failures of kind ${failures.kind}`, failures, options);
+  assertKnown(`failures of kind ${failures.kind}`, failures, FAILURE_OPTIONS[failures.kind]);
   const { warning_s = 0 } = failures;
   assertNotNegative(WHERE, { 'failures.warning_s': warning_s });
   if (failures.kind === 'trace') {
@@ -138,6 +160,7 @@ function assertFailures(failures: Failures): void {
 }
 
 function assertTrace({ times_s, period_s, randomStart }: TraceFailures): void {
+  if (randomStart !== undefined) assertFlag('failures.randomStart', randomStart);
   if (!Array.isArray(times_s)) throw invalid('failures.times_s must be a list of seconds.');
   let before = 0;
   for (const [i, time] of times_s.entries()) {
@@ -152,6 +175,10 @@ function assertTrace({ times_s, period_s, randomStart }: TraceFailures): void {
   if (randomStart === true && !((period_s ?? before) > 0)) throw invalid('failures.randomStart needs a trace of some length, or period_s.');
 }
 
+function assertFlag(name: string, value: boolean): void {
+  if (typeof value !== 'boolean') throw refuse(WHERE, name, value, 'true or false');
+}
+
 function invalid(message: string): HoldfastError {
   return new HoldfastError('ERR_INVALID_ARGUMENT', `${WHERE}: ${message}`);
 }
@@ -161,6 +188,16 @@ export function costAt(job: CompleteJob, now_s: number): { readonly stall_s: num
   const stall_s = valueAt(job.stall_s, now_s);
   const persist_s = valueAt(job.persist_s, now_s);
   return job.synchronous ? { stall_s: stall_s + persist_s, persist_s: 0 } : { stall_s, persist_s };
+}
+
+/** Part of a warning that is rounding: 100 ms and 200 ms are not 300 ms to the last bit. */
+export const WARNING_ROUNDING = 1e-9;
+
+/** Whether the warning of a failure leaves time for a save that is begun at a moment, while no other is on its way. */
+export function isWarningOfUse(job: CompleteJob, now_s: number): boolean {
+  const { stall_s, persist_s } = costAt(job, now_s);
+  const { warning_s = 0 } = job.failures;
+  return warning_s > 0 && stall_s + persist_s <= warning_s * (1 + WARNING_ROUNDING);
 }
 
 /** M at a moment; of a trace its mean, `undefined` where it has no failures. */

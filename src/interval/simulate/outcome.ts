@@ -23,7 +23,10 @@ export interface SimulatedRun {
   readonly saves: number;
   readonly failures: number;
   readonly lost: LostSeconds;
-  /** Mean work between two saves, in seconds, lost work included; `undefined` without a save. */
+  /**
+   * Mean work between two saves, in seconds: of the segments that ended in a snapshot, durable or not. Work that a failure cut off is in none, and one
+   * that a warning cut short counts for what it was to be. `undefined` without a snapshot.
+   */
   readonly meanInterval_s: number | undefined;
   /** False if a job of `work_s` was given up at its `limit_s`. */
   readonly finished: boolean;
@@ -37,14 +40,15 @@ export class Accounts {
   restart_s = 0;
   slowdown_s = 0;
   saves = 0;
-  /** Snapshots that were taken, durable or not. */
+  /** Snapshots that were taken, durable or not, and the work that was to be done before each. */
   begun = 0;
+  intervals_s = 0;
   failures = 0;
 
   close(wall_s: number, finished: boolean): SimulatedRun {
     const { work_s, saves, failures, saving_s, rework_s, restart_s, slowdown_s } = this;
     const lost = { saving_s, rework_s, restart_s, slowdown_s };
-    const meanInterval_s = this.begun === 0 ? undefined : (work_s + rework_s) / this.begun;
+    const meanInterval_s = this.begun === 0 ? undefined : this.intervals_s / this.begun;
     return { wall_s, work_s, usefulFraction: work_s / wall_s, saves, failures, lost, meanInterval_s, finished };
   }
 }

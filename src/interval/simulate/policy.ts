@@ -26,6 +26,20 @@ export interface PolicyRun {
   restored?(restore: { readonly restart_s: number; readonly now_s: number }): void;
 }
 
+/** Throws `ERR_INVALID_ARGUMENT` unless a policy has `start`, which runs are made of. */
+export function assertPolicy(policy: SimulatedPolicy): void {
+  if (typeof policy === 'object' && policy !== null && typeof policy.start === 'function') return;
+  throw invalid('A policy must be an object with start(), such as fixed(600).');
+}
+
+/** Throws `ERR_INVALID_ARGUMENT` unless what a policy gave can be worked for. */
+export function assertInterval(name: string, interval_s: number, now_s: number): void {
+  if (Number.isFinite(interval_s) && interval_s > 0) return;
+  throw invalid(
+    `The policy ${name} gave ${String(interval_s)} as seconds until the next save, at ${now_s} s. It must be a finite number above 0.`,
+  );
+}
+
 /** A formula for the interval. */
 export type FormulaName = 'young' | 'dalyFirst' | 'dalyHigher' | 'exact';
 
@@ -65,12 +79,16 @@ export function formula(name: FormulaName, assumed: { readonly cost_s?: number; 
   };
 }
 
+/** The oracle's interval, by M, for as long as saves cost nothing: half of it is lost with a failure, and shorter ones would take for ever to simulate. */
+const FREE = 1e-3;
+
 /** Knows c, σ, P and M at every moment, which nobody does: the exact interval for them, and no shorter than P/N − c − σP. */
 export function oracle(): SimulatedPolicy {
   const best = (job: CompleteJob, now_s: number) => {
     const cost_s = costOf(job, now_s);
+    const shortest = () => (costAt(job, now_s).persist_s === 0 ? FREE * knownMtbf('oracle', job, now_s) : 0);
     // What takes nothing from training would be done all the time.
-    const interval_s = cost_s === 0 ? 0 : exactInterval_s({ cost_s, mtbf_s: knownMtbf('oracle', job, now_s) });
+    const interval_s = cost_s === 0 ? shortest() : exactInterval_s({ cost_s, mtbf_s: knownMtbf('oracle', job, now_s) });
     return Math.max(interval_s, inFlightFloor_s({ ...costAt(job, now_s), slowdown: job.slowdown, maxInFlight: job.maxInFlight }));
   };
   const isConstant = ({ stall_s, persist_s, failures }: CompleteJob) =>

@@ -29,8 +29,8 @@ export const POLICY_KINDS = Object.keys(POLICIES) as readonly Kind[];
 
 /** The policy of a specification. Throws `ERR_INVALID_ARGUMENT` for a kind that does not exist. */
 export function policyOf(spec: PolicySpec): SimulatedPolicy {
-  if (!Object.hasOwn(POLICIES, spec.kind)) {
-    throw new HoldfastError('ERR_INVALID_ARGUMENT', `There is no policy "${String(spec.kind)}". There are ${POLICY_KINDS.join(', ')}.`);
+  if (!Object.hasOwn(POLICIES, spec?.kind)) {
+    throw new HoldfastError('ERR_INVALID_ARGUMENT', `There is no policy "${String(spec?.kind)}". There are ${POLICY_KINDS.join(', ')}.`);
   }
   const policy = (POLICIES[spec.kind] as (given: PolicySpec) => SimulatedPolicy)(spec);
   return spec.name === undefined ? policy : { ...policy, name: spec.name };

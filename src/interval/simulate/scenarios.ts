@@ -1,5 +1,6 @@
 /** Jobs with published failure rates. What they do not publish, costs of saves and restarts, is assumed, and said to be. */
-import type { SimulatedJob } from './job.js';
+import { YEAR_S } from '../failures.js';
+import { DEFAULT_WALL_S, type SimulatedJob } from './job.js';
 
 export interface Scenario {
   readonly name: string;
@@ -9,7 +10,6 @@ export interface Scenario {
 }
 
 const DAY_S = 86_400;
-const YEAR_S = 365.25 * DAY_S;
 
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -53,5 +53,5 @@ export const SCENARIOS: readonly Scenario[] = [
 ];
 
 function poisson(mtbf_s: number, costs: Omit<SimulatedJob, 'failures'>): SimulatedJob {
-  return { wall_s: 54 * DAY_S, ...costs, failures: { kind: 'poisson', mtbf_s } };
+  return { wall_s: DEFAULT_WALL_S, ...costs, failures: { kind: 'poisson', mtbf_s } };
 }

@@ -1,11 +1,15 @@
 /** Runs of a job under policies, one after another. */
 import { HoldfastError } from '../../errors.js';
+import { assertKnown } from '../../known-options.js';
 import { runByEvents } from './event-run.js';
 import { FailureTimes } from './failure-times.js';
 import { isFixed, runFixed } from './fixed-run.js';
 import { type CompleteJob, completeJob, type SimulatedJob } from './job.js';
 import type { SimulatedRun } from './outcome.js';
-import type { SimulatedPolicy } from './policy.js';
+import { assertInterval, assertPolicy, type SimulatedPolicy } from './policy.js';
+
+/** Most runs at a time: what comes of each is kept until the end. */
+const MOST_RUNS = 10_000_000;
 
 export interface SimulateOptions {
   /** Whole number from 0; with the run's number it decides when the job fails. */
@@ -41,7 +45,9 @@ export interface RunSums {
  * One run of a job. The same seed and run give the same failures, whatever the policy. Throws `ERR_INVALID_ARGUMENT` and
  * `ERR_UNKNOWN_OPTION` for a job that cannot be, and where the policy gives no interval above 0.
  */
-export function simulate(job: SimulatedJob, policy: SimulatedPolicy, { seed, run = 0, everyEvent = false }: SimulateOptions): SimulatedRun {
+export function simulate(job: SimulatedJob, policy: SimulatedPolicy, options: SimulateOptions): SimulatedRun {
+  assertKnown('simulate', options, ['seed', 'run', 'everyEvent']);
+  const { seed, run = 0, everyEvent = false } = options;
   const complete = completeJob(job);
   assertWhole('seed', seed);
   assertWhole('run', run);
@@ -54,10 +60,14 @@ export function simulate(job: SimulatedJob, policy: SimulatedPolicy, { seed, run
 export function simulateRuns(
   job: SimulatedJob,
   policies: readonly SimulatedPolicy[],
-  { seed, from, count }: { readonly seed: number; readonly from: number; readonly count: number },
+  range: { readonly seed: number; readonly from: number; readonly count: number },
 ): PolicyRuns[] {
+  assertKnown('simulateRuns', range, ['seed', 'from', 'count']);
+  const { seed, from, count } = range;
   const complete = completeJob(job);
   for (const [name, value] of Object.entries({ seed, from, count })) assertWhole(name, value);
+  assertMemory('count', count);
+  if (!Array.isArray(policies)) throw new HoldfastError('ERR_INVALID_ARGUMENT', 'simulateRuns takes a list of policies.');
   const failures = new FailureTimes(complete.failures);
   const runners = policies.map((policy) => runnerOf(complete, policy, false));
   const all = policies.map((): PolicyRuns => ({ usefulFraction: new Float64Array(count), sums: emptySums() }));
@@ -75,7 +85,9 @@ export function simulateRuns(
 type Runner = (failures: FailureTimes) => SimulatedRun;
 
 function runnerOf(job: CompleteJob, policy: SimulatedPolicy, everyEvent: boolean): Runner {
+  assertPolicy(policy);
   const interval_s = everyEvent ? undefined : policy.constant_s?.(job);
+  if (interval_s !== undefined) assertInterval(policy.name, interval_s, 0);
   if (interval_s !== undefined && isFixed(job, interval_s)) return (failures) => runFixed(job, interval_s, failures);
   return (failures) => runByEvents(job, policy, failures);
 }
@@ -102,6 +114,12 @@ function addRun(sums: RunSums, { wall_s, saves, failures, lost, meanInterval_s, 
 /** Adds the sums of later runs. */
 export function addSums(sums: RunSums, more: RunSums): void {
   for (const key of Object.keys(sums) as (keyof RunSums)[]) sums[key] += more[key];
+}
+
+/** Throws `ERR_INVALID_ARGUMENT` for more runs than their results have room for. */
+export function assertMemory(name: string, runs: number): void {
+  if (runs <= MOST_RUNS) return;
+  throw new HoldfastError('ERR_INVALID_ARGUMENT', `${name} must be at most ${MOST_RUNS}, not ${runs}: every result is kept.`);
 }
 
 function assertWhole(name: string, value: number): void {

@@ -1,8 +1,9 @@
 /** Many runs in a few numbers, and what the closed forms say of them. */
+import { HoldfastError } from '../../errors.js';
 import { usefulFraction } from '../expected.js';
 import { studentQuantile } from '../student.js';
-import { type CompleteJob, costAt, mtbfAt } from './job.js';
-import { costOf, type SimulatedPolicy } from './policy.js';
+import { type CompleteJob, costAt, isWarningOfUse, mtbfAt } from './job.js';
+import type { SimulatedPolicy } from './policy.js';
 import { addSums, emptySums, type PolicyRuns } from './simulate.js';
 
 /** Of one number per run. */
@@ -25,7 +26,7 @@ export interface PolicySummary {
   readonly constant: boolean;
   /** ETTR: work that was not lost, by wall time. */
   readonly usefulFraction: RunsSummary;
-  /** The same by the closed form, for one interval, and costs and rates that do not change; it takes failures to be Poisson. */
+  /** The same by the closed form, for one interval, and costs and rates that do not change: over a long time, and if failures are Poisson. */
   readonly predicted: number | null;
   /** Means per run. */
   readonly saves: number;
@@ -36,16 +37,17 @@ export interface PolicySummary {
   readonly unfinished: number;
 }
 
-/** Mean with its interval, and quantiles. `values` is not empty. */
+/** Mean with its interval, and quantiles. Throws `ERR_INVALID_ARGUMENT` without any value. */
 export function summariseRuns(values: Float64Array): RunsSummary {
-  const count = values.length;
+  const count = values?.length;
+  if (!(count > 0)) throw new HoldfastError('ERR_INVALID_ARGUMENT', 'summariseRuns takes the results of one run or more.');
   // A constant is taken off, so that rounding does not make a spread of equal values.
   const first = values[0] as number;
   const mean = first + values.reduce((sum, value) => sum + (value - first), 0) / count;
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, count - 1);
   const half = count === 1 ? undefined : studentQuantile(count - 1) * Math.sqrt(variance / count);
   const interval = half === undefined ? { low: null, high: null } : { low: mean - half, high: mean + half };
-  const sorted = values.slice().sort();
+  const sorted = Float64Array.from(values).sort();
   return { mean, ...interval, median: quantile(sorted, 0.5), p05: quantile(sorted, 0.05), p95: quantile(sorted, 0.95) };
 }
 
@@ -82,18 +84,22 @@ export function summarisePolicy(job: CompleteJob, policy: SimulatedPolicy, parts
 }
 
 /**
- * The useful fraction of a job that saves every `interval_s` of work, by the closed form (see {@link usefulFraction}); `undefined` where it
- * does not hold: costs or rates change, saves wait for their turn to be persisted, or failures are announced in time for a last save. For
- * failures that are not Poisson it is what it would be if they were.
+ * The useful fraction, over a long time, of a job that saves every `interval_s` of work, by the closed form (see {@link usefulFraction}); with
+ * slowdown, (τ/M)·e^{−(R+P+τ+c)/M}/(1 − e^{−(τ+c+σP)/M}), as the first save after a restart slows down nothing before it. `undefined` where it does not
+ * hold: costs or rates change, saves wait for their turn to be persisted or slow down more than one segment, failures are announced in time for a
+ * last save, or the job is `work_s` long, whose mean of work/wall is not work by the mean of wall. For failures that are not Poisson it is what it
+ * would be if they were.
  */
 export function predictedFraction(job: CompleteJob, interval_s: number): number | undefined {
   const { stall_s, persist_s, restart_s, failures, maxInFlight } = job;
   const varies = [stall_s, persist_s, restart_s, failures.kind === 'trace' ? 0 : failures.mtbf_s].some((each) => typeof each !== 'number');
   const mtbf_s = mtbfAt(job, 0);
-  if (varies || mtbf_s === undefined) return undefined;
+  if (varies || mtbf_s === undefined || job.work_s !== undefined || isWarningOfUse(job, 0)) return undefined;
   const cost = costAt(job, 0);
-  if (maxInFlight * (interval_s + cost.stall_s) < cost.persist_s) return undefined;
-  if ((failures.warning_s ?? 0) >= cost.stall_s + cost.persist_s) return undefined;
-  const { persist_s: latency_s } = cost;
-  return usefulFraction({ interval_s, stall_s: costOf(job, 0), persist_s: latency_s, restart_s: restart_s as number, mtbf_s });
+  // σP added to c counts it for the first save too, before which nothing is slower: taken from P, it does not.
+  const slowed_s = job.slowdown * cost.persist_s;
+  const isApart = slowed_s > 0 ? interval_s >= cost.persist_s - slowed_s : maxInFlight * (interval_s + cost.stall_s) >= cost.persist_s;
+  if (!isApart) return undefined;
+  const costs = { stall_s: cost.stall_s + slowed_s, persist_s: cost.persist_s - slowed_s };
+  return usefulFraction({ interval_s, ...costs, restart_s: restart_s as number, mtbf_s });
 }

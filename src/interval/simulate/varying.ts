@@ -1,6 +1,6 @@
 /** Quantities that change while a job runs: they are data, so that they can be sent to other threads. */
 import { HoldfastError } from '../../errors.js';
-import { assertNotNegative, assertPositive } from '../checks.js';
+import { assertNotNegative, assertObject, assertPositive, refuse } from '../checks.js';
 
 /** From `start` to `end`, by the same factor in equal times (geometrically), within `over_s` seconds of wall time; then it stays. */
 export interface Drift {
@@ -8,6 +8,9 @@ export interface Drift {
   readonly end: number;
   readonly over_s: number;
 }
+
+/** Numbers of drifts are up to this, and down to 1 by it: quotients and products of others are no numbers any more. */
+const MOST_DRIFTED = 1e100;
 
 /** `start`, and from each moment on (seconds of wall time, ascending) another value. */
 export interface Steps {
@@ -29,7 +32,7 @@ export function valueAt(varying: Varying, now_s: number): number {
 /** The largest value it has at any time. */
 export function greatest(varying: Varying): number {
   if (typeof varying === 'number') return varying;
-  if ('steps' in varying) return Math.max(varying.start, ...varying.steps.map(({ value }) => value));
+  if ('steps' in varying) return varying.steps.reduce((most, { value }) => Math.max(most, value), varying.start);
   return Math.max(varying.start, varying.end);
 }
 
@@ -43,14 +46,19 @@ export function assertVarying(where: string, name: string, varying: Varying, { p
   if (!('steps' in varying)) {
     // A drift by a factor never leaves 0.
     const { start, end, over_s } = varying;
-    assertPositive(where, { [`${name}.start`]: start, [`${name}.end`]: end, [`${name}.over_s`]: over_s });
+    const numbers = { [`${name}.start`]: start, [`${name}.end`]: end, [`${name}.over_s`]: over_s };
+    assertPositive(where, numbers);
+    for (const [each, value] of Object.entries(numbers)) {
+      if (value < 1 / MOST_DRIFTED || value > MOST_DRIFTED) throw refuse(where, each, value, `from ${1 / MOST_DRIFTED} to ${MOST_DRIFTED}`);
+    }
     return;
   }
   const { start, steps } = varying;
   assertValue(where, { [`${name}.start`]: start });
   if (!Array.isArray(steps)) throw new HoldfastError('ERR_INVALID_ARGUMENT', `${where}: ${name}.steps must be a list.`);
   let before = 0;
-  for (const [i, { from_s, value }] of (steps as Steps['steps']).entries()) {
+  for (const [i, step] of (steps as Steps['steps']).entries()) {
+    const { from_s, value } = assertObject(`${where}: ${name}.steps[${i}]`, step);
     assertValue(where, { [`${name}.steps[${i}].value`]: value });
     assertPositive(where, { [`${name}.steps[${i}].from_s`]: from_s });
     if (from_s <= before) {
