@@ -13,6 +13,8 @@ import { assertLockFree } from './lock.js';
 
 /** Far more than is ever kept. */
 const MAX_BYTES = 64 * 1024 * 1024;
+/** So many wait at most where the file cannot be written. */
+const MAX_WAITING = 1000;
 const NEWLINE = 0x0a;
 /** So many lines are made fewer. */
 const MAX_EVENTS = 20_000;
@@ -109,7 +111,7 @@ export class HistoryLog {
         this.fail('written', error);
         this.torn = true;
         // With the next event, if it can be written then: without its beginning a life would be taken for a part of the one before.
-        this.waiting.unshift(...events);
+        this.waiting = withoutMiddle([...events, ...this.waiting]);
         break;
       }
     }
@@ -131,10 +133,10 @@ export class HistoryLog {
 
   /** The file is opened each time: the directory may have gone, or come back, since. Where that fails, `events` is left with those that are not in it. */
   private async append(events: HistoryEvent[]): Promise<void> {
+    const file = await openSmall(this.file, FLAGS, 0o644);
+    let at = 0;
     const start = this.torn ? '\n' : '';
     const bytes = Buffer.from(start + events.map(toLine).join(''));
-    let at = 0;
-    const file = await openSmall(this.file, FLAGS, 0o644);
     try {
       const stat = await file.stat();
       if (!stat.isFile()) throw notOurs(this.file);
@@ -145,9 +147,15 @@ export class HistoryLog {
       events.splice(0, Math.max(0, bytes.subarray(0, at).filter((byte) => byte === NEWLINE).length - start.length));
       throw error;
     } finally {
-      await file.close();
+      // Whatever that says, the lines were handed over.
+      await file.close().catch(() => {});
     }
   }
+}
+
+/** Of too many events that wait for a file that can be written: the first, which begin a life, and the last. */
+function withoutMiddle(events: HistoryEvent[]): HistoryEvent[] {
+  return events.length <= MAX_WAITING ? events : [...events.slice(0, MAX_WAITING / 10), ...events.slice(-0.9 * MAX_WAITING)];
 }
 
 function toLine(event: HistoryEvent): string {

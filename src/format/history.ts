@@ -89,7 +89,10 @@ function begin(lives: readonly Mutable[], restores: RestoredEvent[]): void {
   if (life.restored === undefined) return;
   restores.push(life.restored);
   const before = lives.slice(0, -1).findLast(({ trained }) => trained);
-  if (before !== undefined && hasLostWork(before, life.restored.step)) before.end = 'failed';
+  if (before === undefined) return;
+  if (hasLostWork(before, life.restored.step)) before.end = 'failed';
+  // It may have died before it could tell what its save had cost.
+  if (life.restored.step > (before.restored?.step ?? -1)) before.hasSaved = true;
 }
 
 /** Whether a life that ended by itself had come further than the next one goes on from: an exception that closes the manager loses work like a power cut. */

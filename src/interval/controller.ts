@@ -1,12 +1,12 @@
 /** Chooses the checkpoint interval while a run goes on, from what its saves, restores and failures have shown. Pure: it is told everything. */
 import { assertKnown } from '../known-options.js';
-import { BarrenLives } from './barren-lives.js';
 import { assertCount, assertNotNegative, assertPositive, assertShare, refuse } from './checks.js';
-import { DEFAULT_PRIOR, FailureEstimate, type FailurePrior, type MtbfEstimate } from './failure-estimate.js';
+import type { FailurePrior } from './failure-estimate.js';
 import { budgetFloor_s, inFlightFloor_s } from './floors.js';
 import { type Binding, type IntervalLimits, keepWithin } from './limits.js';
 import { middleMean } from './middle.js';
 import { exactInterval_s } from './optimal.js';
+import { type LifeSoFar, RunFailures, type RunMtbfEstimate } from './run-failures.js';
 
 /** What a controller is told beforehand. All of it is optional. */
 export interface ControllerOptions {
@@ -62,10 +62,7 @@ export interface IntervalDecision {
   readonly inFlightFloor_s: number;
   /** `undefined` before the first save. */
   readonly cost: CostEstimate | undefined;
-  readonly mtbf: MtbfEstimate & {
-    /** Whether a life has failed before it had saved anything, so that the prior is not believed for the time being. */
-    readonly isPriorLeftOut: boolean;
-  };
+  readonly mtbf: RunMtbfEstimate;
   /** From a failure until training goes on, as far as this was seen; `undefined` before the first restore. */
   readonly restart_s: number | undefined;
 }
@@ -96,8 +93,7 @@ interface Choice {
 }
 
 export class IntervalController {
-  private readonly failures: FailureEstimate;
-  private readonly barren = new BarrenLives();
+  private readonly failures: RunFailures;
   private readonly costs: ObservedSave[] = [];
   private readonly restarts: number[] = [];
   private current: Choice;
@@ -106,7 +102,7 @@ export class IntervalController {
   constructor(private readonly options: ControllerOptions = {}) {
     assertKnown('IntervalController', options, KEYS);
     checkOptions(options);
-    this.failures = new FailureEstimate(options.prior ?? DEFAULT_PRIOR);
+    this.failures = new RunFailures(options.prior);
     this.current = this.choose();
   }
 
@@ -137,7 +133,7 @@ export class IntervalController {
     if (!(slowdown >= -1 && slowdown <= 1)) throw refuse(where, 'slowdown', slowdown, 'a share from -1 to 1');
     this.costs.push(save);
     if (this.costs.length > LAST_SAVES) this.costs.shift();
-    this.barren.saved();
+    this.failures.saved();
     this.update();
   }
 
@@ -146,29 +142,27 @@ export class IntervalController {
     assertNotNegative('IntervalController', { restart_s });
     this.restarts.push(restart_s);
     if (this.restarts.length > LAST_RESTORES) this.restarts.shift();
-    this.barren.began();
+    this.failures.began();
   }
 
   /** It ran for so many seconds more without a failure. */
   exposed(seconds: number): void {
     this.failures.exposed(seconds);
-    this.barren.exposed(seconds);
   }
 
-  /** It failed. */
-  failed(): void {
-    this.failures.failed();
-    this.barren.failed();
+  /** It failed; or a life before it did, of which this was not known when it was told. */
+  failed(life?: LifeSoFar): void {
+    this.failures.failed(inVainFrom_s(this.costs), life);
     this.update();
   }
 
   /** A whole life, as its history tells it: what its saves cost is told by {@link saved}. */
-  lived({ up_s, hasSaved, hasFailed }: { readonly up_s: number; readonly hasSaved: boolean; readonly hasFailed: boolean }): void {
-    this.barren.began();
-    this.exposed(up_s);
-    if (hasSaved) this.barren.saved();
+  lived({ seconds, hasSaved, hasFailed }: LifeSoFar & { readonly hasFailed: boolean }): void {
+    this.failures.began();
+    this.exposed(seconds);
+    if (hasSaved) this.failures.saved();
     if (hasFailed) this.failed();
-    this.barren.began();
+    this.failures.began();
   }
 
   /** Takes a new interval where it is another one, not where it is nearly the same and keeps to the limits all the same. */
@@ -183,7 +177,7 @@ export class IntervalController {
   private choose(): Choice {
     const { costs, options } = this;
     const { minInterval_s = 0, maxInterval_s = DEFAULT_MAX_INTERVAL_S, maxOverhead } = options;
-    const mtbf_s = options.mtbf_s ?? this.barren.mtbf_s(this.failures.mtbf_s);
+    const mtbf_s = options.mtbf_s ?? this.failures.mtbf_s;
     const own = { minInterval: minInterval_s, maxInterval: maxInterval_s };
     if (costs.length === 0) {
       const limits = { inFlight: null, maxOverhead: null, ...own };
@@ -208,9 +202,14 @@ export class IntervalController {
   private mtbf(): IntervalDecision['mtbf'] {
     const { mtbf_s } = this.options;
     const { estimate } = this.failures;
-    if (mtbf_s === undefined) return this.barren.estimate(estimate);
+    if (mtbf_s === undefined) return estimate;
     return { ...estimate, mtbf_s, low_s: mtbf_s, high_s: mtbf_s, isPriorLeftOut: false };
   }
+}
+
+/** Seconds from which on a life should have saved something: there was time for the first save, and for twice what one costs. */
+export function inVainFrom_s(saves: readonly ObservedSave[]): number {
+  return saves.length === 0 ? FIRST_SAVE_S : Math.max(FIRST_SAVE_S, 2 * estimateCost(saves.slice(-LAST_SAVES)).cost_s);
 }
 
 function checkOptions({

@@ -17,6 +17,11 @@ export interface MeasuredSave {
 /** The time of a step is looked for in this share of what lies between two saves: some such blocks are known early, and each has what is irregular in it. */
 const BLOCK_SHARE = 1 / 4;
 
+/** What a step takes while nothing is saved is forgotten after so many windows: training changes. */
+const REMEMBERED_WINDOWS = 9;
+/** So many saves are told of together at the latest, where there is always another one in flight. */
+const MOST_SAVES = 9;
+
 interface Window<Save> {
   /** Saves of it that are not durable yet. */
   open: number;
@@ -40,6 +45,8 @@ export class SaveMeter<Save> {
   private between = 0;
   private last: { readonly step: number; readonly now_s: number } | undefined;
   private window: Window<Save> | undefined;
+  private isWarm = false;
+  private hasClosed = false;
 
   /** `measured` is called with what a save cost as soon as that is known. */
   constructor(private readonly measured: (save: Save, cost: MeasuredSave) => void) {}
@@ -47,6 +54,16 @@ export class SaveMeter<Save> {
   /** What a step takes while nothing is saved, in seconds: its mean but for rare pauses; `undefined` before there were enough. */
   get step_s(): number | undefined {
     return this.steady.seconds;
+  }
+
+  /** Whether the first save has not been measured yet. */
+  get isMeasuringFirst(): boolean {
+    return this.window !== undefined && !this.hasClosed;
+  }
+
+  /** Whether it is not known, or no longer, what a step takes while nothing is saved: without some such steps no cost can be seen. */
+  get needsSteps(): boolean {
+    return this.hasClosed && this.hearsSteps && this.usual.seconds === undefined;
   }
 
   /** Whether the loop says at all which step it is at. */
@@ -60,24 +77,26 @@ export class SaveMeter<Save> {
     if (last?.step === step) return;
     this.last = { step, now_s };
     if (last === undefined || step < last.step) return;
-    const seconds = now_s - last.now_s;
-    if (window === undefined) {
-      const steps = step - last.step;
+    // The first one is no example: much is compiled, read and allocated in it.
+    const steps = this.isWarm ? step - last.step : 0;
+    const seconds = this.isWarm ? now_s - last.now_s : 0;
+    this.isWarm = true;
+    if (window !== undefined) {
+      window.seconds += seconds;
+      window.steps += steps;
+      if (window.open === 0 || window.saves.length >= MOST_SAVES) this.close(window);
+    } else if (steps > 0) {
       this.between += steps;
       this.usual.add(seconds, steps);
       this.steady.add(seconds, steps);
-      return;
     }
-    window.seconds += seconds;
-    window.steps += step - last.step;
-    if (window.open === 0) this.close(window);
   }
 
   /** A save was accepted. */
   accepted(): void {
-    const { window } = this;
+    const saves = this.window?.saves.length ?? 0;
     // Of a loop that does not say which step it is at, or no longer does, this is the next that is heard.
-    if (window?.open === 0 && (this.last === undefined || window.saves.length > 1)) this.settle();
+    if (this.last === undefined ? saves > 0 : saves > MOST_SAVES || (saves > 1 && this.window?.open === 0)) this.settle();
     this.window ??= { open: 0, saves: [], seconds: 0, steps: 0 };
     this.window.open++;
   }
@@ -101,18 +120,22 @@ export class SaveMeter<Save> {
   /** Says now what is known of the saves that are durable: no step will come any more, or none has ever come. */
   settle(): void {
     const { window } = this;
-    if (window !== undefined && window.open === 0) this.close({ ...window, steps: 0 });
+    if (window !== undefined && window.saves.length > 0) this.close({ ...window, steps: 0 });
   }
 
   private close(window: Window<Save>): void {
-    this.window = undefined;
-    if (window.steps > 0) {
-      this.usual.setLength(window.steps);
-      this.steady.setLength(Math.max(window.steps, Math.ceil(this.between * BLOCK_SHARE)));
+    const { open, saves, steps } = window;
+    // What those cost that are still in flight is seen in the next one, as some of this one's is that of others before.
+    this.window = open === 0 ? undefined : { open, saves: [], seconds: 0, steps: 0 };
+    this.hasClosed = true;
+    this.usual.age(REMEMBERED_WINDOWS);
+    if (steps > 0) {
+      this.usual.setLength(steps);
+      this.steady.setLength(Math.max(steps, Math.ceil(this.between * BLOCK_SHARE)));
     }
     this.between = 0;
     const slowdown = this.slowdownIn(window);
-    for (const { save, stall_s, persist_s } of window.saves) this.measured(save, { stall_s, persist_s, slowdown });
+    for (const { save, stall_s, persist_s } of saves) this.measured(save, { stall_s, persist_s, slowdown });
   }
 
   /** The same for all saves of a window: which of them slowed a step down cannot be seen. */

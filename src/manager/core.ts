@@ -42,6 +42,8 @@ export class WriterCore {
     private highest: number,
     /** What the newest manifest said that is watched, when the directory was opened. */
     readonly monitor: Monitor | undefined,
+    /** The step of the newest checkpoint when the directory was opened; -1 without one. */
+    readonly newestStep: number,
     readonly record: RunRecord,
   ) {}
 
@@ -80,7 +82,8 @@ export class WriterCore {
       }
       const watched = entries.flatMap(({ record }) => (record?.monitor === undefined ? [] : [record]));
       const monitor = watched.length === 0 ? undefined : monitorOf(watched);
-      return new WriterCore(directory, lock, runId, swept, highestSequence, monitor, await RunRecord.open(directory, runId));
+      const record = await RunRecord.open(directory, runId);
+      return new WriterCore(directory, lock, runId, swept, highestSequence, monitor, newest?.step ?? -1, record);
     } catch (error) {
       await lock.release();
       throw toHoldfastError(error, `open ${directory}`, { path: directory });

@@ -57,10 +57,15 @@ export class RunInterval {
     for (const save of saves.slice(-LAST_SAVES)) this.controller.saved(save);
     // The life that goes on is counted as it goes.
     const past = (core.record.isOpen ? lives.slice(0, -1) : lives).filter(({ trained }) => trained);
-    // An older process that is still open has died: this one has its lock.
-    for (const { up_s, hasSaved, end } of past) this.controller.lived({ up_s, hasSaved, hasFailed: end !== 'ended' });
+    const last = past.at(-1);
+    // The last one may have died before it could tell what its last save had cost.
+    this.before = last === undefined ? undefined : { ...last, hasSaved: last.hasSaved || core.newestStep > (last.restoredStep ?? -1) };
+    for (const life of past) {
+      const { up_s: seconds, hasSaved, end } = life === last ? (this.before as Life) : life;
+      // An older process that is still open has died: this one has its lock.
+      this.controller.lived({ seconds, hasSaved, hasFailed: end !== 'ended' });
+    }
     for (const { restart_s } of restores) this.controller.restored(restart_s);
-    this.before = past.at(-1);
   }
 
   /** Seconds of work from the end of one save to the beginning of the next. */
@@ -91,7 +96,9 @@ export class RunInterval {
   /** @hidden For a trigger. */
   get facts(): IntervalFacts {
     const { interval_s, reason } = this.controller;
-    return { interval_s, reason, worked_s: monotonicMs() / 1000 - this.working_s, step_s: this.meter.step_s };
+    const { step_s, needsSteps, isMeasuringFirst } = this.meter;
+    const isMeasuring = needsSteps || (reason === 'firstSave' && isMeasuringFirst);
+    return { interval_s, reason, worked_s: monotonicMs() / 1000 - this.working_s, step_s, isMeasuring };
   }
 
   /** @hidden A save was accepted. */
@@ -136,7 +143,8 @@ export class RunInterval {
     if (restore === undefined) return;
     this.notice(() => {
       // Only now it shows that what ended in good order had lost work.
-      if (before !== undefined && hasLostWork(before, restore.step)) this.controller.failed();
+      if (before !== undefined && hasLostWork(before, restore.step))
+        this.controller.failed({ seconds: before.up_s, hasSaved: before.hasSaved });
       this.controller.restored(restore.restart_s);
     });
   }
@@ -183,8 +191,10 @@ export class RunInterval {
   }
 
   private expose(): void {
+    // All of it counts, from the opening of the directory on, if it comes to training at all.
+    if (!this.trained) return;
     const { up_s } = this.core.record;
-    if (this.trained) this.controller.exposed(Math.max(0, up_s - this.exposed_s));
+    this.controller.exposed(Math.max(0, up_s - this.exposed_s));
     this.exposed_s = up_s;
   }
 }

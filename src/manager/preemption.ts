@@ -5,6 +5,7 @@ import { HoldfastError } from '../errors.js';
 import { assertKnown } from '../known-options.js';
 import { decidePreemption, type PreemptionDecision } from '../policy/preemption.js';
 import { harmlessly, textOf } from '../saver/harmlessly.js';
+import { monotonicMs } from '../system.js';
 import { count } from './options.js';
 import type { Saver } from './saver.js';
 
@@ -155,6 +156,7 @@ async function endOne(signal: NodeJS.Signals, { saver, directory, deadlineMs, sa
     measured: measuredBy(saver),
     canSave: save !== undefined,
   });
+  const startedMs = monotonicMs();
   const deadline = within(usableMs);
   say(`${signal}: ${describeChoice(decision, unsettled.length)}, because ${decision.reason}.`);
   saver.events.emit('preempted', { ...decision, directory, signal, deadlineMs, savesInFlight: unsettled.length });
@@ -165,7 +167,7 @@ async function endOne(signal: NodeJS.Signals, { saver, directory, deadlineMs, sa
   else if (outcome !== 'done') say(`${signal}: ${outcome}`);
   else say(`${signal}: done${saver.last === undefined ? '' : `, the newest checkpoint is ${saver.last.name}`}.`);
   sayUnheard(saver, say);
-  const end = within(deadlineMs - usableMs);
+  const end = within(Math.max(0, Math.min(deadlineMs - usableMs, startedMs + deadlineMs - monotonicMs())));
   await Promise.race([ended(), end.passed]);
   end.cancel();
 }

@@ -79,7 +79,7 @@ export class RunRecord {
   /** It ends by itself. */
   async end(event: 'closed' | 'preempted'): Promise<void> {
     if (this.opened) this.add({ event, ...(this.step === undefined ? {} : { step: this.step }) });
-    this.closed = event === 'closed';
+    this.closed ||= event === 'closed';
     await this.log.flush();
   }
 }

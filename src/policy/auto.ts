@@ -47,10 +47,11 @@ export function auto(options: AutoOptions = {}): Trigger {
 
 function dueBy({ interval, step, previousSave }: TriggerFacts, { unit, controller }: IntervalNeeds): string | undefined {
   if (interval === undefined) return undefined;
-  const { interval_s, reason, worked_s, step_s = 0 } = interval;
+  const { interval_s, reason, worked_s, step_s = 0, isMeasuring } = interval;
   const { maxInterval_s = DEFAULT_MAX_INTERVAL_S } = controller;
   // The longest interval holds, also where steps have become slow: behind the next one it would be over.
   const isLast = worked_s + step_s > maxInterval_s;
+  if (isMeasuring && !isLast) return undefined;
   if (unit === 'steps' && step_s > 0 && !isLast) {
     const steps = inSteps(interval_s, step_s, reason);
     const done = step - previousSave;

@@ -41,6 +41,8 @@ export interface IntervalFacts {
   readonly worked_s: number;
   /** What a step usually takes, in seconds; `undefined` before there were enough. */
   readonly step_s: number | undefined;
+  /** Whether what saves cost can only be seen, or seen again, if there is none now; for some steps at most. */
+  readonly isMeasuring: boolean;
 }
 
 /** What a trigger has to be told of. */

@@ -39,6 +39,13 @@ describe('a life', () => {
     expect(history.lives[1]).toMatchObject({ restoredStep: 100, trained: true });
   });
 
+  it('has saved something if the next one went on from further than it did, also where it died before it could tell', () => {
+    const died = [opened(), restored(1, 10), alive(2, 11), opened()];
+    expect(foldHistory([...died, restored(1, 20), alive(2, 21)]).lives[0]?.hasSaved).toBe(true);
+    expect(foldHistory([...died, restored(1, 10), alive(2, 11)]).lives[0]?.hasSaved).toBe(false);
+    expect(foldHistory(died).lives[0]?.hasSaved).toBe(false);
+  });
+
   it('that went back by itself, and was closed where it then was, has lost nothing', () => {
     const events = [
       opened(),

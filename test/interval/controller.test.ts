@@ -174,8 +174,8 @@ describe('lives that end before they have saved anything', () => {
 
   it('are none where the life had saved, where it is told that it has not failed, and where the failures are given', () => {
     for (const tell of [
-      (controller: IntervalController) => controller.lived({ up_s: 600, hasSaved: true, hasFailed: true }),
-      (controller: IntervalController) => controller.lived({ up_s: 600, hasSaved: false, hasFailed: false }),
+      (controller: IntervalController) => controller.lived({ seconds: 600, hasSaved: true, hasFailed: true }),
+      (controller: IntervalController) => controller.lived({ seconds: 600, hasSaved: false, hasFailed: false }),
     ]) {
       const controller = afterSaves({}, 60);
       tell(controller);
@@ -183,14 +183,50 @@ describe('lives that end before they have saved anything', () => {
     }
     const given = afterSaves({ mtbf_s: DAY_S }, 60);
     const { interval_s } = given;
-    given.lived({ up_s: 600, hasSaved: false, hasFailed: true });
+    given.lived({ seconds: 600, hasSaved: false, hasFailed: true });
     expect(given.interval_s).toBe(interval_s);
     expect(given.decision.mtbf.isPriorLeftOut).toBe(false);
   });
 
+  it('that failed at once are no reason to save all the time', () => {
+    const controller = afterSaves({}, 30);
+    const { interval_s } = controller;
+    for (let i = 0; i < 10; i++) {
+      controller.restored(1);
+      controller.exposed(0.05);
+      controller.failed();
+    }
+    expect(controller.decision.mtbf).toMatchObject({ isPriorLeftOut: false, failures: 10 });
+    expect(controller.interval_s).toBeGreaterThan(interval_s / 4);
+  });
+
+  it('tell the same live, as a history, and where it only turns out later that one had failed', () => {
+    const live = afterSaves({}, 60);
+    const history = afterSaves({}, 60);
+    const late = afterSaves({}, 60);
+    for (const [seconds, hasSaved] of [
+      [5000, true],
+      [600, false],
+      [900, true],
+      [300, false],
+    ] as const) {
+      live.restored(1);
+      live.exposed(seconds);
+      if (hasSaved) live.saved({ stall_s: 60, persist_s: 0 });
+      live.failed();
+      history.lived({ seconds, hasSaved, hasFailed: true });
+      late.lived({ seconds, hasSaved, hasFailed: false });
+      late.failed({ seconds, hasSaved });
+    }
+    expect(history.decision.mtbf).toEqual(live.decision.mtbf);
+    expect(late.decision.mtbf).toEqual(live.decision.mtbf);
+    expect([history.interval_s, late.interval_s]).toEqual([live.interval_s, live.interval_s]);
+    expect(live.decision.mtbf.isPriorLeftOut).toBe(true);
+  });
+
   it('that take no time at all are no reason for nonsense', () => {
     const controller = afterSaves({}, 1);
-    for (let i = 0; i < 20_000; i++) controller.lived({ up_s: 0, hasSaved: i % 2 === 0, hasFailed: true });
+    for (let i = 0; i < 20_000; i++) controller.lived({ seconds: 0, hasSaved: i % 2 === 0, hasFailed: true });
     expect(controller.interval_s).toBeGreaterThan(0);
     const { low_s, mtbf_s, high_s } = controller.decision.mtbf;
     expect([low_s <= mtbf_s, mtbf_s <= high_s]).toEqual([true, true]);
@@ -243,7 +279,7 @@ describe('what is no number', () => {
     ['persist_s', (controller: IntervalController) => controller.saved({ stall_s: 1, persist_s: -1 })],
     ['slowdown', (controller: IntervalController) => controller.saved({ stall_s: 1, persist_s: 1, slowdown: 1.5 })],
     ['slowdown', (controller: IntervalController) => controller.saved({ stall_s: 1, persist_s: 1, slowdown: Number.NaN })],
-    ['seconds', (controller: IntervalController) => controller.lived({ up_s: -1, hasSaved: true, hasFailed: true })],
+    ['seconds', (controller: IntervalController) => controller.lived({ seconds: -1, hasSaved: true, hasFailed: true })],
     ['restart_s', (controller: IntervalController) => controller.restored(Number.POSITIVE_INFINITY)],
     ['seconds', (controller: IntervalController) => controller.exposed(-5)],
     ['seconds', (controller: IntervalController) => controller.exposed(Number.NaN)],

@@ -105,6 +105,55 @@ describe('a save', () => {
     ]);
   });
 
+  it('needs steps without saves now and then, or what a step takes is no longer known', () => {
+    const loop = new Loop().steps(10, 0.4);
+    // One save after the other, with steps that have become shorter, but for the slowdown.
+    const busy = () => {
+      loop.meter.accepted();
+      loop.steps(60, 0.26);
+      loop.meter.committed('a', 0, 16);
+      loop.steps(1, 0.26);
+    };
+    busy();
+    // What it took before is too little to compare so many steps with.
+    expect(loop.meter.needsSteps).toBe(true);
+    loop.steps(16, 0.2);
+    expect(loop.meter.needsSteps).toBe(false);
+    for (let save = 0; save < 40; save++) {
+      busy();
+      if (loop.meter.needsSteps) loop.steps(16, 0.2);
+    }
+    expect(loop.measured.at(-1)?.slowdown).toBeCloseTo((61 * 0.06) / 16, 1);
+    // Without them there is nothing to tell.
+    for (let save = 0; save < 12; save++) busy();
+    expect([loop.measured.at(-1)?.slowdown, loop.meter.needsSteps]).toEqual([undefined, true]);
+  });
+
+  it('with another one always in flight is told of all the same', () => {
+    const loop = new Loop().steps(50, 1);
+    loop.meter.accepted();
+    for (let save = 0; save < 100; save++) {
+      loop.meter.accepted();
+      loop.steps(5, 1.2);
+      loop.meter.committed(String(save), 0, 10);
+    }
+    expect(loop.measured.length).toBeGreaterThan(85);
+    const slowdowns = loop.measured.slice(9, 18).map(({ slowdown }) => slowdown as number);
+    // A fifth of a second in each of five steps, while each of two saves in flight takes ten steps.
+    for (const slowdown of slowdowns) expect(slowdown).toBeCloseTo((45 * 0.2) / 90, 2);
+  });
+
+  it('is not compared with the very first step, in which much is compiled and read', () => {
+    const loop = new Loop().steps(1, 1).steps(1, 300).steps(5, 1);
+    loop.meter.accepted();
+    loop.steps(20, 1);
+    loop.meter.committed('a', 0, 10);
+    loop.steps(1, 1);
+    expect([loop.measured[0]?.slowdown, loop.meter.step_s]).toEqual([undefined, undefined]);
+    loop.steps(3, 1);
+    expect(loop.meter.step_s).toBe(1);
+  });
+
   it('tells nothing of slowdown before it is known what a step takes', () => {
     const loop = new Loop().steps(2, 1);
     loop.meter.accepted();

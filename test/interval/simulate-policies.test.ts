@@ -275,3 +275,13 @@ describe('the simulator refuses', () => {
     for (const seed of [-1, 0.5, Number.NaN]) expect(() => simulate(job, fixed(60), { seed })).toThrow(refused);
   });
 });
+
+test('auto is told of lives as a manager is: not of those that die in their restart', () => {
+  const times_s = [5000, 5010, 5020, 5030, 5040];
+  const job: SimulatedJob = { wall_s: 12_000, stall_s: 10, restart_s: 60, failures: { kind: 'trace', times_s } };
+  const once: SimulatedJob = { ...job, failures: { kind: 'trace', times_s: [5000] } };
+  const [found, compared] = [job, once].map((each) => simulate(each, controlled(), { seed: 1 }));
+  expect(found?.failures).toBe(5);
+  // Forty seconds later, and that is all.
+  expect(found?.saves).toBe(compared?.saves);
+});

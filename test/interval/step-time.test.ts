@@ -63,12 +63,28 @@ describe('the time of a step', () => {
     expect(joined).toBe(0);
   });
 
-  it('of blocks longer than all there was is the mean of that', () => {
+  it('of blocks longer than all there was is the mean of that, once it is a quarter of one', () => {
     const time = new StepTime();
     for (let step = 0; step < 10; step++) time.add(step < 5 ? 1 : 3, 1);
-    time.setLength(1000);
+    time.setLength(40);
     expect(time.seconds).toBe(2);
-    time.add(14, 2);
-    expect(time.seconds).toBeCloseTo(34 / 12, 12);
+    time.setLength(50);
+    expect(time.seconds).toBeUndefined();
+    time.add(14, 3);
+    expect(time.seconds).toBeCloseTo(34 / 13, 12);
+  });
+
+  it('is forgotten when it is of long ago', () => {
+    const time = new StepTime();
+    time.setLength(5);
+    for (let step = 0; step < 10; step++) time.add(1, 1);
+    time.age(2);
+    for (let step = 0; step < 5; step++) time.add(2, 1);
+    time.age(2);
+    expect(time.seconds).toBe(1);
+    time.age(2);
+    expect(time.seconds).toBe(2);
+    time.age(2);
+    expect(time.seconds).toBeUndefined();
   });
 });

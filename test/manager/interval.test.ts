@@ -5,12 +5,13 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readHistory } from '../../src/catalog/history.js';
 import { selectEngine } from '../../src/engine/select.js';
-import { auto, type CheckpointManager, every, type IntervalChange, keep, type OpenOptions } from '../../src/index.js';
+import { auto, type CheckpointManager, every, type IntervalChange, keep, type OpenOptions, type StepRequest } from '../../src/index.js';
 import { ended, startNode } from '../helpers/child.js';
 import { freshDirectory } from '../helpers/directory.js';
 import { rejection, thrown } from '../helpers/errors.js';
 import { checkpoints } from '../helpers/leftovers.js';
 import { openManager, smallRequest } from '../helpers/manager.js';
+import { HeldStream, heldRequest } from '../helpers/streams.js';
 import { replaceInSystem } from '../helpers/system.js';
 
 const HISTORY = '.history.jsonl';
@@ -61,6 +62,26 @@ describe('auto', () => {
     const limits = { minInterval: { seconds: 20 }, maxInterval: { seconds: 20 } };
     const manager = await openManager(freshDirectory(), { trigger: auto(limits) });
     expect(await train(manager, clock, { steps: 100 })).toEqual([20, 40, 60, 80, 100]);
+  });
+
+  it('waits with the second save until the first has shown what it costs', async () => {
+    const clock = ownClock();
+    const manager = await openManager(freshDirectory(), { trigger: auto(), maxInFlight: 3 });
+    const dueAt = async (seconds: number, request: StepRequest) => {
+      clock.ms += seconds * 1000;
+      return await manager.step(request);
+    };
+    const stream = new HeldStream();
+    const first = await dueAt(11, heldRequest(1, stream));
+    expect(first.due).toBe(true);
+    for (let step = 2; step <= 9; step++) expect((await dueAt(11, smallRequest(step))).due).toBe(false);
+    stream.open();
+    if (first.due) await first.pending.committed;
+    // The step behind its end shows what it has cost.
+    const due = [];
+    for (let step = 10; step <= 40; step++) due.push((await dueAt(11, smallRequest(step))).due);
+    expect(due.slice(0, 3)).toEqual([false, false, false]);
+    expect(due).toContain(true);
   });
 
   it('in steps: as many as take that time', async () => {

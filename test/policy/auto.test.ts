@@ -10,10 +10,11 @@ interface Moment {
   readonly step?: number;
   readonly previousSave?: number;
   readonly reason?: IntervalReason;
+  readonly isMeasuring?: boolean;
 }
 
-const at = (interval_s: number, worked_s: number, { step_s, reason = 'optimum', ...more }: Moment = {}) =>
-  facts({ ...more, previous: { step: (more.step ?? 10) - 1, epoch: 0 }, interval: { interval_s, reason, worked_s, step_s } });
+const at = (interval_s: number, worked_s: number, { step_s, reason = 'optimum', isMeasuring = false, ...more }: Moment = {}) =>
+  facts({ ...more, previous: { step: (more.step ?? 10) - 1, epoch: 0 }, interval: { interval_s, reason, worked_s, step_s, isMeasuring } });
 
 describe('auto', () => {
   it('is due when the interval has gone by', () => {
@@ -24,6 +25,15 @@ describe('auto', () => {
   it('is due at the step that is nearest to the moment', () => {
     expect(auto().due(at(100, 94, { step_s: 10 }))).toBeUndefined();
     expect(auto().due(at(100, 96, { step_s: 10 }))).toContain('of an interval of 100 s');
+  });
+
+  it('waits until it is seen what saves cost, but not beyond the longest interval', () => {
+    for (const trigger of [auto({ maxInterval: { minutes: 10 } }), auto({ maxInterval: { minutes: 10 }, unit: 'steps' })]) {
+      const seen = { step_s: 1, step: 200, previousSave: 20 };
+      expect(trigger.due(at(100, 180, seen))).toBeDefined();
+      expect(trigger.due(at(100, 180, { ...seen, isMeasuring: true }))).toBeUndefined();
+      expect(trigger.due(at(100, 600, { ...seen, isMeasuring: true }))).toContain('600 s have gone by');
+    }
   });
 
   it('in steps: when as many have gone by as usually take that time', () => {

@@ -88,7 +88,7 @@ export async function planOfTune(options: TuneOptions): Promise<TunePlan> {
       mtbf_s: failures === undefined ? (ofRun as RunEstimates).mtbfRange_s : failures.range,
     },
     seen: ofRun?.seen ?? null,
-    prior_s: failures === undefined ? DEFAULT_PRIOR.mtbf_s : null,
+    prior_s: failures === undefined && !ofRun?.isPriorLeftOut ? DEFAULT_PRIOR.mtbf_s : null,
     warnings: [
       // Of a run without a history it is said why more had to be given.
       ...(ofRun?.stall_s === undefined ? (ofRun?.warnings ?? []) : []),

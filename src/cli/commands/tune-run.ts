@@ -1,10 +1,11 @@
 /** What a run's own history tells `holdfast tune`; where there is none, what the manifests of its checkpoints do. */
 import { selectEngine } from '../../engine/select.js';
 import { keptSteps, type RunHistory } from '../../format/history.js';
+import { inVainFrom_s } from '../../interval/controller.js';
 import { estimateMean } from '../../interval/cost-model.js';
-import { FailureEstimate } from '../../interval/failure-estimate.js';
 import { formatDuration_s } from '../../interval/format-duration.js';
 import { middle } from '../../interval/middle.js';
+import { RunFailures } from '../../interval/run-failures.js';
 import { type ListedCheckpoint, listDirectory } from '../../manager/describe.js';
 import { plural } from '../../terminal/format.js';
 import type { Estimates, Range } from './tune-estimates.js';
@@ -15,6 +16,8 @@ export interface RunEstimates extends Estimates {
   readonly mtbfRange_s: Range;
   /** `null` without a history. */
   readonly seen: { readonly failures: number; readonly uptime_s: number } | null;
+  /** Whether it rests on the prior as well: not for the time being, once a life has failed before it had saved anything. */
+  readonly isPriorLeftOut: boolean;
   /** How sure the mean time between failures is; for those who have not said a better one. */
   readonly failureWarnings: readonly string[];
   /** Its mean interval, and what it lost, where that is known. */
@@ -96,15 +99,18 @@ function ofManifests(checkpoints: readonly ListedCheckpoint[], history: RunHisto
   };
 }
 
-function failuresOf(history: RunHistory): Pick<RunEstimates, 'mtbf_s' | 'mtbfRange_s' | 'failureWarnings'> {
-  const estimate = new FailureEstimate();
-  for (const { trained, up_s, end } of history.lives) {
+function failuresOf(history: RunHistory): Pick<RunEstimates, 'mtbf_s' | 'mtbfRange_s' | 'isPriorLeftOut' | 'failureWarnings'> {
+  const failed = new RunFailures();
+  const inVain_s = inVainFrom_s(history.saves);
+  for (const { trained, up_s, hasSaved, end } of history.lives) {
     if (!trained) continue;
-    estimate.exposed(up_s);
-    if (end === 'failed') estimate.failed();
+    failed.began();
+    failed.exposed(up_s);
+    if (hasSaved) failed.saved();
+    if (end === 'failed') failed.failed(inVain_s);
   }
-  const { mtbf_s, low_s, high_s, failures, uptime_s } = estimate.estimate;
-  return { mtbf_s, mtbfRange_s: [low_s, high_s], failureWarnings: warn() };
+  const { mtbf_s, low_s, high_s, failures, uptime_s, isPriorLeftOut } = failed.estimate;
+  return { mtbf_s, mtbfRange_s: [low_s, high_s], isPriorLeftOut, failureWarnings: warn() };
 
   function warn(): string[] {
     const unlessKnown = 'Give --mtbf if you know better.';

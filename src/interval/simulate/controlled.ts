@@ -12,6 +12,7 @@ class ControlledRun implements PolicyRun {
   private readonly controller: IntervalController;
   /** Until when it was told that the run was up. */
   private told_s = 0;
+  private isUp = true;
 
   constructor(job: CompleteJob, options: ControllerOptions) {
     this.controller = new IntervalController({ ...options, maxInFlight: job.maxInFlight });
@@ -27,11 +28,17 @@ class ControlledRun implements PolicyRun {
   }
 
   failed({ now_s }: { now_s: number }): void {
+    // A manager counts no life that has not trained: one that dies in its restart says nothing.
+    if (!this.isUp) return;
+    this.isUp = false;
     this.expose(now_s);
     this.controller.failed();
   }
 
-  restored({ restart_s }: { restart_s: number }): void {
+  restored({ restart_s, now_s }: { restart_s: number; now_s: number }): void {
+    this.isUp = true;
+    // What came in between was no life.
+    this.told_s = Math.max(this.told_s, now_s - restart_s);
     this.controller.restored(restart_s);
   }
 
