@@ -102,7 +102,7 @@ export const INTERVAL = [
   {
     name: 'a save is compared with blocks of as many steps as it took',
     file: 'src/interval/save-meter.ts',
-    find: 'this.usual.setLength(window.steps);',
+    find: 'this.usual.setLength(steps);',
     replace: 'this.usual.setLength(1);',
     tests: METER,
   },
