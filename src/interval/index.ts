@@ -56,6 +56,7 @@ export {
   type SaveAndFailure,
   youngInterval_s,
 } from './optimal.js';
+export type { LifeSoFar, RunMtbfEstimate } from './run-failures.js';
 export {
   type CompleteJob,
   completeJob,

@@ -180,7 +180,7 @@ export const INTERVAL = [
     name: 'a life that saved something further on was not in vain, although it could not tell',
     file: 'src/format/history.ts',
     find: 'before.hasSaved = true;',
-    replace: '',
+    replace: 'before.hasSaved ||= false;',
     tests: HISTORY,
   },
   {
