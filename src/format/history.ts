@@ -7,6 +7,11 @@ export interface Life {
   readonly up_s: number;
   /** Whether it came to a step of training at all: what dies before says nothing of how often training fails. */
   readonly trained: boolean;
+  /**
+   * Seconds of `up_s` in which it trained, as far as it is known: 0 where it did not. Only in them a failure is counted, so only they are to be
+   * counted for those that did not come.
+   */
+  readonly trained_s: number;
   /** Whether a save of it became durable. */
   readonly hasSaved: boolean;
   /**
@@ -38,6 +43,8 @@ export interface RunHistory {
 interface Mutable {
   up_s: number;
   trained: boolean;
+  /** When training began. */
+  begin_s: number;
   hasSaved: boolean;
   end: Life['end'];
   /** Before the first step: what training will go on from, unless something else is restored after all. */
@@ -57,14 +64,14 @@ export function foldHistory(events: readonly HistoryEvent[]): RunHistory {
     if (event.event === 'opened') {
       // There is one writer at a time: whoever opens the directory finds the one before him gone.
       if (life?.end === 'open') life.end = 'failed';
-      lives.push({ up_s: 0, trained: false, hasSaved: false, end: 'open', restored: undefined, lastStep: undefined });
+      lives.push({ up_s: 0, trained: false, begin_s: 0, hasSaved: false, end: 'open', restored: undefined, lastStep: undefined });
     } else if (life !== undefined) {
       life.up_s = Math.max(life.up_s, event.up_s);
       if (event.event === 'restored') {
         // Behind the first step somebody only looks.
         if (!life.trained) life.restored = event;
       } else if (event.event !== 'interval') {
-        if (event.step !== undefined && !life.trained) begin(lives, restores);
+        if (event.step !== undefined && !life.trained) begin(lives, event, restores);
         take(life, event);
       }
       if (event.event === 'saved') saves.push(event);
@@ -83,9 +90,11 @@ export function foldHistory(events: readonly HistoryEvent[]): RunHistory {
 }
 
 /** The last life begins to train, from where it has been restored to. Only now it shows that the one before, which ended in good order, had lost work. */
-function begin(lives: readonly Mutable[], restores: RestoredEvent[]): void {
+function begin(lives: readonly Mutable[], first: SignOfLife, restores: RestoredEvent[]): void {
   const life = lives.at(-1) as Mutable;
   life.trained = true;
+  // A save that is the first sign of training is behind it, who knows how long.
+  life.begin_s = first.event === 'alive' ? first.up_s : (life.restored?.up_s ?? 0);
   if (life.restored === undefined) return;
   restores.push(life.restored);
   const before = lives.slice(0, -1).findLast(({ trained }) => trained);
@@ -119,9 +128,14 @@ function take(life: Mutable, event: SignOfLife): void {
   life.end = event.event === 'alive' ? 'open' : 'ended';
 }
 
-function toLife({ restored, lastStep, ...life }: Mutable): Life {
+function toLife({ restored, lastStep, begin_s, ...life }: Mutable): Life {
   const restoredStep = life.trained ? restored?.step : undefined;
-  return { ...life, ...(restoredStep === undefined ? {} : { restoredStep }), ...(lastStep === undefined ? {} : { lastStep }) };
+  return {
+    ...life,
+    trained_s: life.trained ? life.up_s - begin_s : 0,
+    ...(restoredStep === undefined ? {} : { restoredStep }),
+    ...(lastStep === undefined ? {} : { lastStep }),
+  };
 }
 
 /** As many as estimates look at. */

@@ -117,7 +117,7 @@ function sayFailures({ mtbf, restart_s }: IntervalDecision, isGiven: boolean): s
   const seen = `${failures} ${failures === 1 ? 'failure' : 'failures'} in ${formatDuration_s(uptime_s)}`;
   const restart = restart_s === undefined ? '' : ` A restart takes ${formatDuration_s(restart_s)}.`;
   if (isGiven) return `A failure comes every ${formatDuration_s(mtbf_s)}, as was given; seen: ${seen}.${restart}`;
-  const belief = isPriorLeftOut ? ', without the prior, as one came before anything was saved' : ' and the prior';
+  const belief = isPriorLeftOut ? ', without the prior, as two in a row came before anything was saved' : ' and the prior';
   const basis = failures === 0 ? `${seen}, so it is mostly the prior that tells` : `${seen}${belief}`;
   const sure = failures < 3 ? ', which is little to go by' : '';
   return `A failure comes every ${formatDuration_s(mtbf_s)} (${basis}; 95 %: ${formatDuration_s(low_s)} to ${formatDuration_s(high_s)}${sure}).${restart}`;

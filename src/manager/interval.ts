@@ -61,7 +61,7 @@ export class RunInterval {
     // The last one may have died before it could tell what its last save had cost.
     this.before = last === undefined ? undefined : { ...last, hasSaved: last.hasSaved || core.newestStep > (last.restoredStep ?? -1) };
     for (const life of past) {
-      const { up_s: seconds, hasSaved, end } = life === last ? (this.before as Life) : life;
+      const { trained_s: seconds, hasSaved, end } = life === last ? (this.before as Life) : life;
       // An older process that is still open has died: this one has its lock.
       this.controller.lived({ seconds, hasSaved, hasFailed: end !== 'ended' });
     }
@@ -139,12 +139,13 @@ export class RunInterval {
   private begin(): void {
     if (this.trained) return;
     this.trained = true;
+    this.exposed_s = this.core.record.up_s;
     const { restore, before } = this;
     if (restore === undefined) return;
     this.notice(() => {
       // Only now it shows that what ended in good order had lost work.
       if (before !== undefined && hasLostWork(before, restore.step))
-        this.controller.failed({ seconds: before.up_s, hasSaved: before.hasSaved });
+        this.controller.failed({ seconds: before.trained_s, hasSaved: before.hasSaved });
       this.controller.restored(restore.restart_s);
     });
   }
@@ -191,7 +192,6 @@ export class RunInterval {
   }
 
   private expose(): void {
-    // All of it counts, from the opening of the directory on, if it comes to training at all.
     if (!this.trained) return;
     const { up_s } = this.core.record;
     this.controller.exposed(Math.max(0, up_s - this.exposed_s));

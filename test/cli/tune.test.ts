@@ -348,7 +348,7 @@ describe('from a run', () => {
     const document = await tune('--run', directory);
     expect(document).toMatchObject({ source: 'run', bytes: 1e9, seen: { failures: 4, uptime_s: 5 * 20 + 20 * 102 } });
     expect(document['warnings']).toEqual([
-      expect.stringContaining('a failure comes every 8 min 55 s; that it is longer here is due to the prior'),
+      expect.stringContaining('a failure comes every 8 min 54 s; that it is longer here is due to the prior'),
     ]);
     expect(document['input']).toMatchObject({ stall_s: 0.5, persist_s: 4, slowdown: 0.25, restart_s: 20, step_s: 1 });
     expect(document['cost_s']).toBeCloseTo(1.5, 9);

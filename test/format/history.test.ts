@@ -39,6 +39,14 @@ describe('a life', () => {
     expect(history.lives[1]).toMatchObject({ restoredStep: 100, trained: true });
   });
 
+  it('can fail from its first step on, or from what it was restored to', () => {
+    const trained = (events: readonly HistoryEvent[]) => foldHistory([opened(), ...events]).lives[0]?.trained_s;
+    expect(trained([restored(30, 10), alive(40, 11), alive(100, 50)])).toBe(60);
+    expect(trained([restored(30, 10), saved(100, 50)])).toBe(70);
+    expect(trained([saved(100, 50)])).toBe(100);
+    expect(trained([restored(30, 10)])).toBe(0);
+  });
+
   it('has saved something if the next one went on from further than it did, also where it died before it could tell', () => {
     const died = [opened(), restored(1, 10), alive(2, 11), opened()];
     expect(foldHistory([...died, restored(1, 20), alive(2, 21)]).lives[0]?.hasSaved).toBe(true);
@@ -82,8 +90,8 @@ describe('a life', () => {
 
   it('is as long as its last sign', () => {
     expect(foldHistory([opened(), alive(1, 1), saved(7, 3), opened(), alive(2, 4)]).lives).toEqual([
-      { up_s: 7, trained: true, hasSaved: true, end: 'failed', lastStep: 3 },
-      { up_s: 2, trained: true, hasSaved: false, end: 'open', lastStep: 4 },
+      { up_s: 7, trained: true, trained_s: 6, hasSaved: true, end: 'failed', lastStep: 3 },
+      { up_s: 2, trained: true, trained_s: 0, hasSaved: false, end: 'open', lastStep: 4 },
     ]);
   });
 });

@@ -178,7 +178,7 @@ describe('explain', () => {
     expect(text).toMatch(
       /A save costs [\d.]+ \S+ \(.*\): it blocks for [\d.]+ \S+, and (slows training down by [\d.]+ % for [\d.]+ \S+ until it is durable|is durable [\d.]+ \S+ later)\./,
     );
-    expect(text).toContain('A failure comes every 10 h, as was given; seen: 0 failures in 1 min 40 s.');
+    expect(text).toContain('A failure comes every 10 h, as was given; seen: 0 failures in 1 min 39 s.');
     expect(text).toMatch(
       /Expected: saving takes [\d.]+ % of the work's time, [\d.]+ % of all time is useful, and a failure loses [\d.]+ \w+ of work on average;/,
     );

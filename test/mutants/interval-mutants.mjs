@@ -121,7 +121,7 @@ export const INTERVAL = [
     tests: CONTROLLER,
   },
   {
-    name: 'after a life in vain the prior is not believed',
+    name: 'after lives in vain the prior is not believed',
     file: 'src/interval/run-failures.ts',
     find: 'return this.since?.mtbf_s ?? this.all.mtbf_s;',
     replace: 'return this.all.mtbf_s;',
@@ -130,15 +130,22 @@ export const INTERVAL = [
   {
     name: 'a life that has saved was not in vain',
     file: 'src/interval/run-failures.ts',
-    find: 'if (this.since === undefined && !hasSaved) {',
-    replace: 'if (this.since === undefined) {',
+    find: 'const isInVain = !hasSaved && ',
+    replace: 'const isInVain = ',
+    tests: CONTROLLER,
+  },
+  {
+    name: 'one life in vain is chance',
+    file: 'src/interval/run-failures.ts',
+    find: 'const SURPRISES = 2;',
+    replace: 'const SURPRISES = 1;',
     tests: CONTROLLER,
   },
   {
     name: 'what fails at once does not take the prior away',
     file: 'src/interval/run-failures.ts',
-    find: 'if (seconds >= least_s) {',
-    replace: 'if (seconds > 0) {',
+    find: 'if (seconds < least_s) return;',
+    replace: '',
     tests: CONTROLLER,
   },
   {

@@ -16,7 +16,7 @@ export interface RunEstimates extends Estimates {
   readonly mtbfRange_s: Range;
   /** `null` without a history. */
   readonly seen: { readonly failures: number; readonly uptime_s: number } | null;
-  /** Whether it rests on the prior as well: not for the time being, once a life has failed before it had saved anything. */
+  /** Whether it rests on the prior as well: not for the time being, once two lives in a row have failed before they had saved anything. */
   readonly isPriorLeftOut: boolean;
   /** How sure the mean time between failures is; for those who have not said a better one. */
   readonly failureWarnings: readonly string[];
@@ -102,10 +102,10 @@ function ofManifests(checkpoints: readonly ListedCheckpoint[], history: RunHisto
 function failuresOf(history: RunHistory): Pick<RunEstimates, 'mtbf_s' | 'mtbfRange_s' | 'isPriorLeftOut' | 'failureWarnings'> {
   const failed = new RunFailures();
   const inVain_s = inVainFrom_s(history.saves);
-  for (const { trained, up_s, hasSaved, end } of history.lives) {
+  for (const { trained, trained_s, hasSaved, end } of history.lives) {
     if (!trained) continue;
     failed.began();
-    failed.exposed(up_s);
+    failed.exposed(trained_s);
     if (hasSaved) failed.saved();
     if (end === 'failed') failed.failed(inVain_s);
   }

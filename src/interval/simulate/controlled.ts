@@ -37,8 +37,7 @@ class ControlledRun implements PolicyRun {
 
   restored({ restart_s, now_s }: { restart_s: number; now_s: number }): void {
     this.isUp = true;
-    // What came in between was no life.
-    this.told_s = Math.max(this.told_s, now_s - restart_s);
+    this.told_s = now_s;
     this.controller.restored(restart_s);
   }
 
