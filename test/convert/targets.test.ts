@@ -199,6 +199,22 @@ describe('what is in the way', () => {
     expect(readdirSync(directory)).toEqual(['a.npz', 'b.npz', 'c.npz']);
   });
 
+  test('what another conversion has begun, and whose process lives, is not removed', async () => {
+    const directory = freshDirectory();
+    let begun: string | undefined;
+    const onProgress = ({ phase }: { phase: string }) => {
+      const [written] = readdirSync(directory);
+      if (phase !== 'write' || written === undefined || begun !== undefined) return;
+      // As the one that is being written is called, but for the last character.
+      begun = written.replace(/.$/, (last) => (last === '0' ? '1' : '0'));
+      writeFileSync(path.join(directory, begun), '');
+    };
+    await convert(model(1), path.join(directory, 'a.npz'), { onProgress });
+    await convert(model(1), path.join(directory, 'b.npz'));
+    expect(begun).toBeDefined();
+    expect(readdirSync(directory)).toEqual([begun, 'a.npz', 'b.npz']);
+  });
+
   test('the source itself: it is read before it is replaced', async () => {
     const file = bareFile({ w: { dtype: 'F32', shape: [4], data: Float32Array.of(1, 2, 3, 4) } });
     await convert(file, file, { dtype: 'f16', force: true });

@@ -136,7 +136,7 @@ export const MANAGER = [
     file: 'src/policy/best.ts',
     find: '...(improved ? { improved } : {})',
     replace: '...(improved ? {} : {})',
-    tests: STEP,
+    tests: ['test/policy/best.test.ts'],
   },
   {
     name: 'a manager for weights leaves the optimizer out',

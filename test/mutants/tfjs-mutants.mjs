@@ -152,7 +152,7 @@ export const TFJS = [
     name: 'preflight leaves no tensor',
     file: 'src/tfjs/preflight/training.ts',
     find: 'if (isAlive(field)) field.dispose();',
-    replace: '',
+    replace: 'if (isAlive(field)) continue;',
     tests: PREFLIGHT,
   },
   {
