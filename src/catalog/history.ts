@@ -13,8 +13,9 @@ import { assertLockFree } from './lock.js';
 
 /** Far more than is ever kept. */
 const MAX_BYTES = 64 * 1024 * 1024;
-/** So many wait at most where the file cannot be written. */
-const MAX_WAITING = 1000;
+/** So many wait at most where the file cannot be written: the first and the last. */
+const FIRST_WAITING = 100;
+const LAST_WAITING = 900;
 const NEWLINE = 0x0a;
 /** So many lines are made fewer. */
 const MAX_EVENTS = 20_000;
@@ -155,7 +156,7 @@ export class HistoryLog {
 
 /** Of too many events that wait for a file that can be written: the first, which begin a life, and the last. */
 function withoutMiddle(events: HistoryEvent[]): HistoryEvent[] {
-  return events.length <= MAX_WAITING ? events : [...events.slice(0, MAX_WAITING / 10), ...events.slice(-0.9 * MAX_WAITING)];
+  return events.length <= FIRST_WAITING + LAST_WAITING ? events : [...events.slice(0, FIRST_WAITING), ...events.slice(-LAST_WAITING)];
 }
 
 function toLine(event: HistoryEvent): string {

@@ -382,6 +382,22 @@ describe('from a run', () => {
     expect(await tune('--run', directory)).toMatchObject({ seen: { failures: 1 } });
   });
 
+  test('after two lives in vain the prior counts for nothing, as for auto', async () => {
+    const inVain = [
+      { event: 'opened', run: 'r', ...at(0) },
+      { event: 'restored', step: 500, seconds: 1, restart_s: 20, ...at(1) },
+      { event: 'alive', step: 501, ...at(20) },
+      { event: 'alive', step: 900, ...at(620) },
+    ];
+    const once = (await tune('--run', history([...life(0, 5), ...inVain, ...life(500, 1), closed])))['input'] as Record<string, number>;
+    expect(once['mtbf_s']).toBeGreaterThan(20_000);
+    const twice = (await tune('--run', history([...life(0, 5), ...inVain, ...inVain, ...life(500, 0), closed])))['input'] as Record<
+      string,
+      number
+    >;
+    expect(twice['mtbf_s']).toBeCloseTo(600, 3);
+  });
+
   test('saves that seem to cost less than nothing are noise', async () => {
     const noisy = [0.4, -0.3, 0.5, -0.2, 0.1].map((slowdown, i) => ({
       ...{ event: 'saved', step: i + 1, bytes: 1e9, stall_s: 0.5, persist_s: 4, slowdown, step_s: 1 },

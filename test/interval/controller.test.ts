@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type ControllerOptions, IntervalController } from '../../src/interval/controller.js';
+import { FailureEstimate } from '../../src/interval/failure-estimate.js';
 import { exactInterval_s } from '../../src/interval/optimal.js';
 import { recommendInterval } from '../../src/interval/recommend.js';
 import { thrown } from '../helpers/errors.js';
@@ -186,6 +187,16 @@ describe('lives that end before they have saved anything', () => {
     for (let i = 0; i < 3; i++) given.lived({ seconds: 600, hasSaved: false, hasFailed: true });
     expect(given.interval_s).toBe(interval_s);
     expect(given.decision.mtbf.isPriorLeftOut).toBe(false);
+  });
+
+  it('would be 18 by the prior: ten minutes each, and saves that cost one', () => {
+    const estimate = new FailureEstimate();
+    let lives = 0;
+    for (; exactInterval_s({ cost_s: 60, mtbf_s: estimate.mtbf_s }) > 600; lives++) {
+      estimate.exposed(600);
+      estimate.failed();
+    }
+    expect(lives).toBe(18);
   });
 
   it('are chance where there is only one of them, or one that had saved in between', () => {
