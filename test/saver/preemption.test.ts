@@ -168,6 +168,7 @@ test('a disk that does not even let go does not keep the process', async () => {
     await manager.saveAsync(slow(2));
     // As it looks from outside when the operating system does not come back.
     manager.saver.giveUp = () => new Promise(() => {});
+    manager.interval.preempted = () => new Promise(() => {});
     say('ready');
   `);
   expect([ran.signal, ran.checkpoints]).toEqual(['SIGTERM', [NAME(1)]]);
